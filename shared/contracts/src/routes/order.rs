@@ -1,0 +1,19 @@
+use super::{Access::*, Dialect, Method::*, Route, ServiceName, route};
+
+const fn r(name: &'static str, method: super::Method, path: &'static str, access: super::Access) -> Route {
+    route(ServiceName::Order, name, method, path, access)
+}
+
+pub const ROUTES: &[Route] = &[
+    r("CUSTOMER_ADD", Post, "/api/customer", Account),
+    r("GOODS_LIST", Get, "/api/goods", Account),
+    r("GOODS_ADD", Post, "/api/goods", Account),
+    r("GOODS_INFO", Get, "/api/goods/{goods_id}", Account),
+    r("GOODS_MODIFY", Put, "/api/goods/{goods_id}", Account),
+    r("ORDER_PLACE", Post, "/api/order", Account),
+    r("ORDER_PAY", Post, "/api/order/{number}/pay", Account),
+    r("ORDER_CANCEL", Post, "/api/order/{number}/cancel", Account),
+    r("Payment_Order_Info", Get, "/api/order/{number}", Account),
+    r("SUPPLIER_ENTRY_GET", Get, "/admin_jiuwuxiaohun.php", Key).dialect(Dialect::Supplier).not_idempotent(),
+    r("SUPPLIER_ENTRY_POST", Post, "/admin_jiuwuxiaohun.php", Key).dialect(Dialect::Supplier),
+];

@@ -1,0 +1,62 @@
+//! The bus of the embedded mode: the relay calls every local consumer; a batch counts as published when
+//! each consumer's transaction has committed (or parked what it cannot take).
+
+use std::sync::{Arc, RwLock};
+
+use contracts::{event::Event, events};
+use tokio::sync::Notify;
+
+use super::BusError;
+use crate::inbox::InboxConsumer;
+
+#[derive(Clone, Default)]
+pub struct InProcessBus {
+    inner: Arc<RwLock<Readers>>,
+}
+
+#[derive(Default)]
+struct Readers {
+    consumers: Vec<InboxConsumer>,
+    wake: Vec<(&'static [&'static str], Arc<Notify>)>,
+}
+
+impl InProcessBus {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Readers> {
+        self.inner.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Readers> {
+        self.inner.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub(super) fn attach(&self, consumer: InboxConsumer) {
+        self.write().consumers.push(consumer);
+    }
+
+    pub(super) fn wake_on(&self, types: &'static [&'static str], notify: Arc<Notify>) {
+        self.write().wake.push((types, notify));
+    }
+
+    pub(super) async fn publish(&self, batch: &[Event]) -> Result<(), BusError> {
+        let consumers = self.read().consumers.clone();
+        for spec in events::CONSUMERS {
+            let mine: Vec<Event> = batch.iter().filter(|e| spec.types.contains(&e.kind.as_str())).cloned().collect();
+            if mine.is_empty() {
+                continue;
+            }
+            // A process that runs only some services (a test of one) has no reader for the others' queues.
+            if let Some(consumer) = consumers.iter().find(|c| c.name() == spec.name) {
+                consumer
+                    .take(&mine)
+                    .await
+                    .map_err(|e| BusError::Consumer { consumer: spec.name, reason: e.to_string() })?;
+            }
+        }
+        for (types, notify) in &self.read().wake {
+            if batch.iter().any(|e| types.contains(&e.kind.as_str())) {
+                notify.notify_one();
+            }
+        }
+        Ok(())
+    }
+}

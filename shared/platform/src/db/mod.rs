@@ -1,0 +1,120 @@
+//! The database of one service: PostgreSQL or SQLite behind SeaORM, one helper for writing transactions,
+//! leases, and the platform's own tables.
+//!
+//! Invariant: every write goes through [`Db::write_tx`]. Raw `begin`/`transaction` is forbidden by clippy:
+//! with SQLite's default begin most concurrent read-then-write transactions fail.
+
+pub mod lease;
+mod migrate;
+mod settings;
+mod write_tx;
+
+use std::{sync::Arc, time::Duration};
+
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr};
+use tokio::sync::{Mutex, Notify};
+
+pub use migrate::{PlatformTables, migrate, pending, script};
+pub use settings::DatabaseSettings;
+pub use write_tx::WriteTx;
+
+/// A service's database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Db {
+    conn: DatabaseConnection,
+    /// One writer at a time on SQLite, first come first served: its own busy handler is neither fair nor quick.
+    writer: Option<Arc<Mutex<()>>>,
+    outbox_filled: Arc<Notify>,
+}
+
+impl Db {
+    /// Opens the pool; `settings.url` is the one of this service already (see [`DatabaseSettings::for_service`]).
+    pub async fn connect(settings: &DatabaseSettings) -> Result<Self, DbErr> {
+        let url = settings.expose_url();
+        let sqlite = url.starts_with("sqlite:");
+        let mut options = ConnectOptions::new(url);
+        options
+            .max_connections(if sqlite { settings.max_connections.min(8) } else { settings.max_connections })
+            .min_connections(1)
+            .connect_timeout(Duration::from_secs(settings.connect_timeout_seconds))
+            .acquire_timeout(Duration::from_secs(settings.acquire_timeout_seconds))
+            .test_before_acquire_if_idle_for(Duration::from_secs(2))
+            .sqlx_logging(false);
+        if sqlite {
+            options.map_sqlx_sqlite_opts(|o| {
+                use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+                o.create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .busy_timeout(Duration::from_secs(10))
+                    .foreign_keys(true)
+                    .pragma("cache_size", "-4000")
+            });
+        } else if let Some(schema) = &settings.schema {
+            options.set_schema_search_path(schema.clone());
+        }
+        let conn = Database::connect(options).await?;
+        if let (false, Some(schema)) = (sqlite, &settings.schema) {
+            conn.execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"")).await?;
+        }
+        Ok(Self {
+            conn,
+            writer: sqlite.then(|| Arc::new(Mutex::new(()))),
+            outbox_filled: Arc::new(Notify::new()),
+        })
+    }
+
+    /// For reads, and for single statements that need no transaction.
+    pub fn conn(&self) -> &DatabaseConnection {
+        &self.conn
+    }
+
+    /// Begins a writing transaction: `BEGIN IMMEDIATE` on SQLite, READ COMMITTED on PostgreSQL. Dropping it
+    /// without [`WriteTx::commit`] rolls back.
+    pub async fn write_tx(&self) -> Result<WriteTx, DbErr> {
+        WriteTx::begin(self).await
+    }
+
+    pub fn is_postgres(&self) -> bool {
+        self.conn.get_database_backend() == DbBackend::Postgres
+    }
+
+    /// Wakes when a transaction that filled the outbox has committed.
+    pub fn outbox_filled(&self) -> &Notify {
+        &self.outbox_filled
+    }
+
+    /// One round trip; for readiness.
+    pub async fn ping(&self) -> Result<(), DbErr> {
+        self.conn.execute_unprepared("SELECT 1").await.map(|_| ())
+    }
+
+    /// Closes the pool; open transactions are waited for.
+    pub async fn close(&self) -> Result<(), DbErr> {
+        self.conn.clone().close().await
+    }
+}
+
+/// The statement text for the back end in use: the few places where the two dialects part.
+pub fn dialect<C: ConnectionTrait>(
+    conn: &C,
+    postgres: &'static str,
+    sqlite: &'static str,
+) -> (DbBackend, &'static str) {
+    match conn.get_database_backend() {
+        DbBackend::Postgres => (DbBackend::Postgres, postgres),
+        other => (other, sqlite),
+    }
+}
+
+/// Whether the error means "the database cannot be reached just now" rather than "the statement is wrong".
+pub fn is_transient(e: &DbErr) -> bool {
+    matches!(e, DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) || {
+        let text = e.to_string();
+        // sqlx reports a dropped connection and a shutting-down server as query errors.
+        ["terminating connection", "Connection reset", "Broken pipe", "closed the connection", "connection closed",
+            "the database system is", "deadlock detected", "database is locked", "unexpected end of file", "expected to read"]
+            .iter()
+            .any(|needle| text.contains(needle))
+    }
+}

@@ -1,0 +1,78 @@
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+/// How to reach the database. `url` and `schema` may contain `{service}`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// `postgres://…` or `sqlite://…`; absent = one SQLite file per service in the data folder.
+    pub url: Option<SecretString>,
+    /// PostgreSQL schema, made when missing; absent = the connection's own.
+    pub schema: Option<String>,
+    /// Connections of one service at the most.
+    pub max_connections: u32,
+    pub connect_timeout_seconds: u64,
+    /// How long a request waits for a free connection.
+    pub acquire_timeout_seconds: u64,
+    /// Apply pending migrations at the start; otherwise a service with pending ones refuses to start.
+    pub auto_migrate: bool,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            schema: None,
+            max_connections: 16,
+            connect_timeout_seconds: 5,
+            acquire_timeout_seconds: 10,
+            auto_migrate: true,
+        }
+    }
+}
+
+impl DatabaseSettings {
+    /// The settings with `{service}` filled in, and the embedded file where no URL is set.
+    pub fn for_service(&self, service: &str, data_dir: &Path) -> Self {
+        let url = match &self.url {
+            Some(url) => url.expose_secret().replace("{service}", service),
+            None => format!("sqlite://{}", data_dir.join(format!("{service}.db")).display()),
+        };
+        Self {
+            url: Some(url.into()),
+            schema: self.schema.as_ref().map(|s| s.replace("{service}", service)),
+            ..self.clone()
+        }
+    }
+
+    pub fn is_sqlite(&self) -> bool {
+        self.url.as_ref().is_none_or(|u| u.expose_secret().starts_with("sqlite:"))
+    }
+
+    pub(super) fn expose_url(&self) -> String {
+        self.url.as_ref().map(|u| u.expose_secret().to_owned()).unwrap_or_default()
+    }
+
+    /// Adds a sentence for each setting that cannot work.
+    pub fn validate(&self, problems: &mut Vec<String>) {
+        if let Some(url) = &self.url {
+            let url = url.expose_secret();
+            if !["postgres://", "postgresql://", "sqlite:"].iter().any(|p| url.starts_with(p)) {
+                problems.push("database.url must start with postgres:// or sqlite: (BAODAN_DATABASE__URL)".into());
+            }
+            if url.starts_with("sqlite:") && !url.contains("{service}") {
+                problems.push("database.url for SQLite must contain {service}: each service has its own file".into());
+            }
+        }
+        if let Some(schema) = &self.schema
+            && !schema.replace("{service}", "x").chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        {
+            problems.push("database.schema may hold letters, digits, _ and {service} only".into());
+        }
+        if self.max_connections < 2 {
+            problems.push("database.max_connections must be at least 2".into());
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! Settings of a process: defaults here ← `baodan.toml` ← environment (`BAODAN_…`, nested by `__`, or
+//! `…_FILE` naming a file that holds the value) ← flags. An empty environment starts the embedded mode.
+
+use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, path::{Path, PathBuf}};
+
+use chrono_tz::Tz;
+use config::{Config, Environment, File, FileFormat};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::{bus::BusSettings, db::DatabaseSettings, seal, telemetry::TelemetrySettings};
+
+const MIN_SECRET_CHARS: usize = 32;
+
+/// All settings of all services: one list, so that one file configures a whole system.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Part of the tokens' issuer, `acp-api-<environment>`.
+    pub environment: String,
+    /// Relaxes the checks on secrets; accepted on a loopback address only.
+    pub dev: bool,
+    pub listen: String,
+    /// Where the embedded mode keeps its databases, uploads and generated secrets.
+    pub data_dir: PathBuf,
+    /// Business time zone of dates on the wire.
+    pub timezone: Tz,
+    /// HTTP worker threads; 0 = one per core.
+    pub http_workers: usize,
+    pub database: DatabaseSettings,
+    pub bus: BusSettings,
+    pub redis: RedisSettings,
+    pub keys: KeySettings,
+    pub telemetry: TelemetrySettings,
+    pub gateway: GatewaySettings,
+    pub auth: AuthSettings,
+    pub callback: CallbackSettings,
+    /// Password of the account `admin` at the first start; absent = random, printed once.
+    pub admin_password: Option<SecretString>,
+    /// Comma-separated `host:port` or CIDR that callbacks may reach besides public addresses.
+    pub callback_allow: String,
+}
+
+/// `redis.url` absent = quotas live in this process.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedisSettings {
+    pub url: Option<SecretString>,
+}
+
+/// Secrets. Lists are `id:secret,id:secret`; the first one signs or seals, all of them verify or open.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeySettings {
+    /// Access tokens (HS256), by key id.
+    pub token: Option<SecretString>,
+    /// Seals secrets at rest, by key id.
+    pub envelope: Option<SecretString>,
+    /// Internal tokens between gateway and services.
+    pub internal: Option<SecretString>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewaySettings {
+    /// Service name → base URL; empty = the services are in this process.
+    pub upstreams: BTreeMap<String, String>,
+    /// Proxies whose `X-Forwarded-For` is believed, comma-separated CIDR.
+    pub trusted_proxies: String,
+    /// Longest a gateway serves on a policy it cannot renew, seconds.
+    pub policy_max_age_seconds: u64,
+    /// Requests a second from one client address, 0 = no limit.
+    pub requests_per_second: u64,
+    /// Folder of the console's static files.
+    pub console_dir: Option<PathBuf>,
+}
+
+impl Default for GatewaySettings {
+    fn default() -> Self {
+        Self {
+            upstreams: BTreeMap::new(),
+            trusted_proxies: String::new(),
+            policy_max_age_seconds: 300,
+            requests_per_second: 0,
+            console_dir: None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthSettings {
+    /// Failed logins of one account in 15 minutes before it has to wait.
+    pub login_failures_per_account: u64,
+    /// Failed logins from one address in 15 minutes before it has to wait.
+    pub login_failures_per_address: u64,
+    /// The `sub` claim of tokens.
+    pub token_subject: String,
+}
+
+impl Default for AuthSettings {
+    fn default() -> Self {
+        Self {
+            login_failures_per_account: 10,
+            login_failures_per_address: 100,
+            token_subject: "acp_mobile_user".into(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallbackSettings {
+    /// Ports a callback URL may name; empty = any.
+    pub ports: Vec<u16>,
+    /// Deliveries under way at once in this process.
+    pub concurrency: usize,
+    /// Deliveries under way at once to one subscription.
+    pub concurrency_per_subscription: usize,
+    pub timeout_seconds: u64,
+    pub connect_timeout_seconds: u64,
+    /// Pauses before each further try, seconds, comma-separated.
+    pub retry_schedule_seconds: String,
+}
+
+impl Default for CallbackSettings {
+    fn default() -> Self {
+        Self {
+            ports: Vec::new(),
+            concurrency: 256,
+            concurrency_per_subscription: 32,
+            timeout_seconds: 15,
+            connect_timeout_seconds: 5,
+            retry_schedule_seconds: "5,30,120,600,1800,3600,10800,21600,43200,86400".into(),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            environment: "embedded".into(),
+            dev: false,
+            listen: "127.0.0.1:8080".into(),
+            data_dir: "./data".into(),
+            timezone: chrono_tz::Asia::Shanghai,
+            http_workers: 0,
+            database: DatabaseSettings::default(),
+            bus: BusSettings::default(),
+            redis: RedisSettings::default(),
+            keys: KeySettings::default(),
+            telemetry: TelemetrySettings::default(),
+            gateway: GatewaySettings::default(),
+            auth: AuthSettings::default(),
+            callback: CallbackSettings::default(),
+            admin_password: None,
+            callback_allow: String::new(),
+        }
+    }
+}
+
+/// Settings that cannot work: every problem at once.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("settings cannot be read: {0}")]
+    Unreadable(String),
+    #[error("settings cannot work:{}", list(.0))]
+    Invalid(Vec<String>),
+}
+
+fn list(problems: &[String]) -> String {
+    problems.iter().fold(String::new(), |mut text, p| {
+        let _ = write!(text, "\n  - {p}");
+        text
+    })
+}
+
+/// A named secret of a [`KeySettings`] list.
+#[derive(Debug, Clone)]
+pub struct NamedKey {
+    pub id: String,
+    pub secret: SecretString,
+}
+
+impl Settings {
+    /// Reads file and environment; `file` absent = `baodan.toml` if there is one.
+    #[allow(clippy::disallowed_methods)] // the one place that reads the environment
+    pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
+        let unreadable = |e: config::ConfigError| SettingsError::Unreadable(e.to_string());
+        let source = match file {
+            Some(path) => File::from(path).format(FileFormat::Toml).required(true),
+            None => File::new("baodan.toml", FileFormat::Toml).required(false),
+        };
+        let mut plain = std::collections::HashMap::new();
+        for (name, value) in std::env::vars().filter(|(n, _)| n.starts_with("BAODAN_")) {
+            match name.strip_suffix("_FILE") {
+                Some(target) => {
+                    let text = std::fs::read_to_string(&value)
+                        .map_err(|e| SettingsError::Unreadable(format!("{name} names {value}: {e}")))?;
+                    plain.insert(target.to_owned(), text.trim_end().to_owned());
+                }
+                None => {
+                    plain.insert(name, value);
+                }
+            }
+        }
+        let environment = Environment::with_prefix("BAODAN")
+            .prefix_separator("_")
+            .separator("__")
+            .ignore_empty(true)
+            .try_parsing(true)
+            .list_separator(",")
+            .with_list_parse_key("callback.ports")
+            .source(Some(plain));
+        Config::builder()
+            .add_source(source)
+            .add_source(environment)
+            .build()
+            .and_then(Config::try_deserialize)
+            .map_err(unreadable)
+    }
+
+    /// Names every setting that cannot work. `embedded`: all services in this one process.
+    pub fn validate(&self, embedded: bool) -> Result<(), SettingsError> {
+        let mut problems = Vec::new();
+        self.database.validate(&mut problems);
+        self.validate_secrets(&mut problems);
+        if !embedded && self.bus.url.is_none() {
+            problems.push("a lone service needs the broker: set bus.url (BAODAN_BUS__URL), or run `baodan` with everything inside".into());
+        }
+        if self.dev && !self.on_loopback() {
+            problems.push(format!("--dev is for a loopback address; {} is not one", self.listen));
+        }
+        if self.listen.parse::<std::net::SocketAddr>().is_err() {
+            problems.push(format!("listen must be address:port, for example 127.0.0.1:8080; it is {:?}", self.listen));
+        }
+        if let Err(e) = self.retry_schedule() {
+            problems.push(e);
+        }
+        if problems.is_empty() { Ok(()) } else { Err(SettingsError::Invalid(problems)) }
+    }
+
+    fn validate_secrets(&self, problems: &mut Vec<String>) {
+        let lists = [("keys.token", &self.keys.token), ("keys.envelope", &self.keys.envelope)];
+        for (name, value) in lists {
+            let variable = name.replace('.', "__").to_uppercase();
+            match named_keys(value.as_ref()) {
+                Ok(keys) if keys.is_empty() => problems.push(format!("{name} is missing: set BAODAN_{variable}=id:secret")),
+                Ok(keys) => keys.iter().for_each(|k| self.check_strength(name, &k.secret, problems)),
+                Err(e) => problems.push(format!("{name} {e}: set BAODAN_{variable}=id:secret[,id:secret]")),
+            }
+        }
+        match &self.keys.internal {
+            None => problems.push("keys.internal is missing: set BAODAN_KEYS__INTERNAL".into()),
+            Some(secret) => self.check_strength("keys.internal", secret, problems),
+        }
+        if let Some(password) = &self.admin_password
+            && (password.expose_secret().chars().count() < 10 || well_known(password.expose_secret()))
+            && !self.dev
+        {
+            problems.push("BAODAN_ADMIN_PASSWORD must have 10 characters or more and not be a well-known one".into());
+        }
+    }
+
+    fn check_strength(&self, name: &str, secret: &SecretString, problems: &mut Vec<String>) {
+        let text = secret.expose_secret();
+        if self.dev {
+            return;
+        }
+        if text.len() < MIN_SECRET_CHARS {
+            problems.push(format!("{name} holds a secret shorter than {MIN_SECRET_CHARS} characters"));
+        } else if well_known(text) {
+            problems.push(format!("{name} holds a well-known or repetitive secret; make one with `openssl rand -hex 32`"));
+        }
+    }
+
+    fn on_loopback(&self) -> bool {
+        self.listen.parse::<std::net::SocketAddr>().is_ok_and(|a| a.ip().is_loopback())
+    }
+
+    /// Fills missing secrets from `<data_dir>/secrets.toml`, making that file (mode 0600) at the first start.
+    /// For the embedded mode only: production names its secrets.
+    pub fn fill_embedded_secrets(&mut self) -> std::io::Result<()> {
+        std::fs::create_dir_all(&self.data_dir)?;
+        let path = self.data_dir.join("secrets.toml");
+        if !path.exists() {
+            let made = format!(
+                "# Made at the first start. Losing this file ends all sessions and makes sealed secrets unreadable.\n\
+                 token = \"k1:{}\"\nenvelope = \"e1:{}\"\ninternal = \"{}\"\n",
+                seal::random_token(32), seal::random_token(32), seal::random_token(32)
+            );
+            write_private(&path, &made)?;
+        }
+        let stored: KeySettings = toml::from_str(&std::fs::read_to_string(&path)?)
+            .map_err(|e| std::io::Error::other(format!("{}: {e}", path.display())))?;
+        self.keys.token = self.keys.token.take().or(stored.token);
+        self.keys.envelope = self.keys.envelope.take().or(stored.envelope);
+        self.keys.internal = self.keys.internal.take().or(stored.internal);
+        Ok(())
+    }
+
+    /// Issuer of access tokens.
+    pub fn issuer(&self) -> String {
+        format!("acp-api-{}", self.environment)
+    }
+
+    pub fn token_keys(&self) -> Vec<NamedKey> {
+        named_keys(self.keys.token.as_ref()).unwrap_or_default()
+    }
+
+    pub fn envelope_keys(&self) -> Vec<NamedKey> {
+        named_keys(self.keys.envelope.as_ref()).unwrap_or_default()
+    }
+
+    /// Pauses between the tries of a callback, milliseconds.
+    pub fn retry_schedule(&self) -> Result<Vec<i64>, String> {
+        let text = &self.callback.retry_schedule_seconds;
+        let parsed: Result<Vec<i64>, _> = text.split(',').map(|s| s.trim().parse::<i64>().map(|n| n * 1000)).collect();
+        match parsed {
+            Ok(list) if list.iter().all(|ms| (0..=7 * 86_400_000).contains(ms)) => Ok(list),
+            _ => Err(format!("callback.retry_schedule_seconds must be seconds separated by commas, each at most 7 days; it is {text:?}")),
+        }
+    }
+}
+
+fn well_known(secret: &str) -> bool {
+    let lower = secret.to_lowercase();
+    let distinct = secret.bytes().collect::<std::collections::HashSet<_>>().len();
+    distinct < 6
+        || ["changeme", "change-me", "secret", "password", "admin123", "123456", "your-", "example", "default"]
+            .iter()
+            .any(|w| lower.contains(w))
+}
+
+/// Reads `id:secret,id:secret`.
+fn named_keys(list: Option<&SecretString>) -> Result<Vec<NamedKey>, &'static str> {
+    let Some(list) = list else { return Ok(Vec::new()) };
+    let mut keys: Vec<NamedKey> = Vec::new();
+    for part in list.expose_secret().split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        let (id, secret) = part.split_once(':').ok_or("has an entry without id")?;
+        if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+            return Err("has an id that is not letters, digits, - or _");
+        }
+        if keys.iter().any(|k| k.id == id) {
+            return Err("names an id twice");
+        }
+        keys.push(NamedKey { id: id.into(), secret: secret.into() });
+    }
+    Ok(keys)
+}
+
+/// Writes a file only its owner can read; it is whole or not there.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let part = path.with_extension("part");
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&part, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strong() -> Settings {
+        let secret = "k1:0123456789abcdefghijklmnopqrstuvwxyz";
+        Settings {
+            keys: KeySettings {
+                token: Some(secret.into()),
+                envelope: Some(secret.into()),
+                internal: Some("0123456789abcdefghijklmnopqrstuvwxyz".into()),
+            },
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn every_problem_is_named_at_once() {
+        let settings = Settings { listen: "here".into(), ..Settings::default() };
+        let text = settings.validate(false).expect_err("nothing is set").to_string();
+        for word in ["BAODAN_KEYS__TOKEN", "BAODAN_KEYS__ENVELOPE", "BAODAN_KEYS__INTERNAL", "BAODAN_BUS__URL", "listen"] {
+            assert!(text.contains(word), "{word} is missing in {text}");
+        }
+        strong().validate(true).expect("strong secrets are accepted");
+    }
+
+    #[test]
+    fn short_well_known_and_default_secrets_stop_the_start() {
+        for weak in ["k1:short", "k1:changemechangemechangemechangeme", "k1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "nokid"] {
+            let mut settings = strong();
+            settings.keys.token = Some(weak.into());
+            assert!(settings.validate(true).is_err(), "{weak} was accepted");
+        }
+        let mut dev = strong();
+        dev.keys.internal = Some("short".into());
+        dev.dev = true;
+        dev.validate(true).expect("--dev relaxes on loopback");
+        dev.listen = "0.0.0.0:8080".into();
+        assert!(dev.validate(true).is_err(), "--dev beyond loopback was accepted");
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        let shown = format!("{:?}", strong());
+        assert!(!shown.contains("0123456789"), "{shown}");
+    }
+
+    #[test]
+    fn several_keys_overlap_while_one_is_rotated() {
+        let keys = named_keys(Some(&"new:abc, old:def".into())).expect("two keys");
+        assert_eq!(keys.iter().map(|k| k.id.as_str()).collect::<Vec<_>>(), ["new", "old"]);
+        assert!(named_keys(Some(&"a:x,a:y".into())).is_err());
+    }
+}

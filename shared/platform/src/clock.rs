@@ -83,7 +83,6 @@ pub fn local_date(ms: i64, tz: Tz) -> chrono::NaiveDate {
     instant(ms).with_timezone(&tz).date_naive()
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -159,7 +159,8 @@ impl InboxConsumer {
         tracing::error!(consumer = self.name(), reason, "unreadable message parked");
         let body = String::from_utf8_lossy(body).replace('\0', "");
         let event_id = format!("sha256:{}", crate::seal::sha256_hex(body.as_bytes()));
-        let row = ParkedRow { consumer: self.name(), event_id: &event_id, kind: "", subject: "", body: &body };
+        let row =
+            ParkedRow { consumer: self.name(), event_id: &event_id, kind: "", subject: "", body: &body };
         row.save(&self.db, reason, 1, self.clock.now_ms()).await
     }
 }
@@ -174,7 +175,8 @@ struct ParkedRow<'a> {
 
 impl ParkedRow<'_> {
     async fn save(&self, db: &Db, reason: &str, tries: u32, now: i64) -> Result<(), DbErr> {
-        let sql = "INSERT INTO parked_event (consumer, event_id, kind, subject, body, reason, tries, parked_at)
+        let sql =
+            "INSERT INTO parked_event (consumer, event_id, kind, subject, body, reason, tries, parked_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (consumer, event_id) DO NOTHING";
         let values = [
             self.consumer.into(),

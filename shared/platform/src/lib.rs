@@ -10,6 +10,7 @@ pub mod inbox;
 pub mod lifecycle;
 pub mod outbox;
 pub mod quota;
+pub mod run;
 pub mod seal;
 pub mod service;
 pub mod settings;

@@ -55,7 +55,12 @@ impl Worker {
 
     /// A worker that calls `turn` until it is idle, then waits for `wake` or `every`, whichever is first.
     /// A failing turn is logged and tried again after a growing pause of at most 30 s.
-    pub fn job<F, Fut, E>(name: &'static str, every: Duration, wake: Option<Arc<tokio::sync::Notify>>, turn: F) -> Self
+    pub fn job<F, Fut, E>(
+        name: &'static str,
+        every: Duration,
+        wake: Option<Arc<tokio::sync::Notify>>,
+        turn: F,
+    ) -> Self
     where
         F: Fn() -> Fut + Send + Sync + Clone + 'static,
         Fut: Future<Output = Result<Turn, E>> + Send + 'static,
@@ -127,7 +132,8 @@ impl Workers {
 
     /// Stops intake, then relays, and waits for each.
     pub async fn stop(self) {
-        let (intake, relays): (Vec<_>, Vec<_>) = self.tasks.into_iter().partition(|(s, _)| *s == Stage::Intake);
+        let (intake, relays): (Vec<_>, Vec<_>) =
+            self.tasks.into_iter().partition(|(s, _)| *s == Stage::Intake);
         for (token, tasks) in [(self.intake, intake), (self.relay, relays)] {
             token.cancel();
             for (_, task) in tasks {
@@ -169,7 +175,11 @@ impl Readiness {
 }
 
 /// Runs a process until it is told to stop: serves, works, and ends in order.
-pub async fn run(server: actix_web::dev::Server, workers: Vec<Worker>, readiness: Readiness) -> std::io::Result<()> {
+pub async fn run(
+    server: actix_web::dev::Server,
+    workers: Vec<Worker>,
+    readiness: Readiness,
+) -> std::io::Result<()> {
     let handle = server.handle();
     let workers = Workers::start(workers);
     let mut serving = spawn(server);

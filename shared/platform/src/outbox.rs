@@ -49,13 +49,22 @@ impl Outbox {
     }
 
     /// Adds one event to the transaction; answers its id.
-    pub async fn append<P: Payload>(&self, tx: &WriteTx, subject: String, payload: &P) -> Result<String, DbErr> {
+    pub async fn append<P: Payload>(
+        &self,
+        tx: &WriteTx,
+        subject: String,
+        payload: &P,
+    ) -> Result<String, DbErr> {
         let mut ids = self.append_many(tx, std::slice::from_ref(&(subject, payload))).await?;
         ids.pop().ok_or_else(|| DbErr::Custom("an event without an id".into()))
     }
 
     /// Adds events in one statement; they are published in this order.
-    pub async fn append_many<P: Payload>(&self, tx: &WriteTx, items: &[(String, &P)]) -> Result<Vec<String>, DbErr> {
+    pub async fn append_many<P: Payload>(
+        &self,
+        tx: &WriteTx,
+        items: &[(String, &P)],
+    ) -> Result<Vec<String>, DbErr> {
         if items.is_empty() {
             return Ok(Vec::new());
         }
@@ -66,9 +75,15 @@ impl Outbox {
         let mut rows = Vec::with_capacity(items.len());
         for (subject, payload) in items {
             let id = format!("evt_{}{}", self.initial, self.ids.next());
-            let event =
-                Event::new(id.clone(), &self.source, subject.clone(), time.clone(), traceparent.clone(), *payload)
-                    .map_err(json_error)?;
+            let event = Event::new(
+                id.clone(),
+                &self.source,
+                subject.clone(),
+                time.clone(),
+                traceparent.clone(),
+                *payload,
+            )
+            .map_err(json_error)?;
             rows.push((id.clone(), P::TYPE, serde_json::to_string(&event).map_err(json_error)?));
             event_ids.push(id);
         }
@@ -142,7 +157,8 @@ impl Relay {
         }
         published?;
         delete(&self.db, &ids).await?;
-        metrics::counter!("outbox_published_total", "service" => self.service.as_str()).increment(ids.len() as u64);
+        metrics::counter!("outbox_published_total", "service" => self.service.as_str())
+            .increment(ids.len() as u64);
         Ok(Turn::Done)
     }
 

@@ -141,11 +141,7 @@ impl Sealer {
         let header = &sealed[..sealed.len() - body.len()];
         let plain_len = key
             .key
-            .open_in_place(
-                Nonce::assume_unique_for_key(nonce),
-                aad(header, context),
-                &mut bytes[NONCE_LEN..],
-            )
+            .open_in_place(Nonce::assume_unique_for_key(nonce), aad(header, context), &mut bytes[NONCE_LEN..])
             .map_err(|_| SealError::NotAuthentic)?
             .len();
         bytes.copy_within(NONCE_LEN..NONCE_LEN + plain_len, 0);
@@ -271,7 +267,9 @@ mod tests {
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
             assert!(sealer.open("c", &String::from_utf8(bytes).unwrap()).is_err(), "changed at {at}");
         }
-        for junk in ["", ".", "v1", "v1.", "v1..", "v1.k1.", "v1.k1.?", "v2.k1.AAAA", "v1.单.AAAA", "v1.k1.AA=="] {
+        for junk in
+            ["", ".", "v1", "v1.", "v1..", "v1.k1.", "v1.k1.?", "v2.k1.AAAA", "v1.单.AAAA", "v1.k1.AA=="]
+        {
             assert!(sealer.open("c", junk).is_err(), "{junk}");
         }
     }

@@ -22,6 +22,9 @@ use crate::{
     settings::Settings,
 };
 
+/// Keys the in-process quota store remembers at the most: hostile callers must not fill the memory.
+const MAX_QUOTA_KEYS: usize = 100_000;
+
 /// What the services of one process share.
 #[derive(Clone)]
 pub struct Shared {
@@ -36,7 +39,9 @@ pub struct Shared {
 pub enum StartError {
     #[error("the database of {service} cannot be used: {source}")]
     Database { service: &'static str, source: DbErr },
-    #[error("{service} has pending migrations ({names}); run `baodan migrate` first, or set database.auto_migrate")]
+    #[error(
+        "{service} has pending migrations ({names}); run `baodan migrate` first, or set database.auto_migrate"
+    )]
     PendingMigrations { service: &'static str, names: String },
     #[error("all {} id nodes of {service} are taken by running replicas", crate::ids::NODES)]
     NoFreeNode { service: &'static str },
@@ -56,7 +61,7 @@ impl Shared {
         };
         let quota = match &settings.redis.url {
             Some(url) => Quota::Redis(RedisQuota::connect(url).await?),
-            None => Quota::Memory(MemoryQuota::new(clock.clone())),
+            None => Quota::Memory(MemoryQuota::new(clock.clone(), MAX_QUOTA_KEYS)),
         };
         Ok(Self { settings: Arc::new(settings), clock, bus, quota })
     }
@@ -102,7 +107,11 @@ impl Platform {
             .map_err(database)?
             .ok_or(StartError::NoFreeNode { service: name })?;
         let ids = Ids::new(shared.clock.clone(), node);
-        let internal = settings.keys.internal.clone().ok_or_else(|| StartError::Settings("keys.internal is missing".into()))?;
+        let internal = settings
+            .keys
+            .internal
+            .clone()
+            .ok_or_else(|| StartError::Settings("keys.internal is missing".into()))?;
         let sealing = settings.envelope_keys().into_iter().map(|k| (k.id, k.secret)).collect();
         Ok(Self {
             service,
@@ -114,7 +123,7 @@ impl Platform {
             bus: shared.bus.clone(),
             quota: shared.quota.clone(),
             ids,
-            sealer: Sealer::new(sealing),
+            sealer: Sealer::new(sealing).map_err(|e| StartError::Settings(format!("keys.envelope: {e}")))?,
             internal_key: InternalKey::new(&internal),
             holder,
             node,
@@ -145,7 +154,11 @@ impl Platform {
         let name = lease::node_name(self.node);
         if lease::take(&self.db, &self.clock, &name, &self.holder, lease::NODE_LEASE_MS).await?.is_none() {
             // Another process makes ids with our node: going on could make the same id twice.
-            tracing::error!(service = self.service.as_str(), node = self.node, "id node lost to another process; ending this one");
+            tracing::error!(
+                service = self.service.as_str(),
+                node = self.node,
+                "id node lost to another process; ending this one"
+            );
             std::process::exit(70);
         }
         Ok(Turn::Idle)
@@ -184,6 +197,12 @@ impl Service {
     ) -> Self {
         workers.extend(consumers.into_iter().filter_map(|c| platform.bus.attach(c)));
         workers.extend(platform.own_workers());
-        Self { name: platform.service, db: platform.db.clone(), openapi, configure: Arc::new(configure), workers }
+        Self {
+            name: platform.service,
+            db: platform.db.clone(),
+            openapi,
+            configure: Arc::new(configure),
+            workers,
+        }
     }
 }

@@ -1,7 +1,12 @@
 //! Settings of a process: defaults here ← `baodan.toml` ← environment (`BAODAN_…`, nested by `__`, or
 //! `…_FILE` naming a file that holds the value) ← flags. An empty environment starts the embedded mode.
 
-use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use chrono_tz::Tz;
 use config::{Config, Environment, File, FileFormat};
@@ -232,7 +237,10 @@ impl Settings {
             problems.push(format!("--dev is for a loopback address; {} is not one", self.listen));
         }
         if self.listen.parse::<std::net::SocketAddr>().is_err() {
-            problems.push(format!("listen must be address:port, for example 127.0.0.1:8080; it is {:?}", self.listen));
+            problems.push(format!(
+                "listen must be address:port, for example 127.0.0.1:8080; it is {:?}",
+                self.listen
+            ));
         }
         if let Err(e) = self.retry_schedule() {
             problems.push(e);
@@ -245,7 +253,9 @@ impl Settings {
         for (name, value) in lists {
             let variable = name.replace('.', "__").to_uppercase();
             match named_keys(value.as_ref()) {
-                Ok(keys) if keys.is_empty() => problems.push(format!("{name} is missing: set BAODAN_{variable}=id:secret")),
+                Ok(keys) if keys.is_empty() => {
+                    problems.push(format!("{name} is missing: set BAODAN_{variable}=id:secret"))
+                }
                 Ok(keys) => keys.iter().for_each(|k| self.check_strength(name, &k.secret, problems)),
                 Err(e) => problems.push(format!("{name} {e}: set BAODAN_{variable}=id:secret[,id:secret]")),
             }
@@ -258,7 +268,9 @@ impl Settings {
             && (password.expose_secret().chars().count() < 10 || well_known(password.expose_secret()))
             && !self.dev
         {
-            problems.push("BAODAN_ADMIN_PASSWORD must have 10 characters or more and not be a well-known one".into());
+            problems.push(
+                "BAODAN_ADMIN_PASSWORD must have 10 characters or more and not be a well-known one".into(),
+            );
         }
     }
 
@@ -270,7 +282,9 @@ impl Settings {
         if text.len() < MIN_SECRET_CHARS {
             problems.push(format!("{name} holds a secret shorter than {MIN_SECRET_CHARS} characters"));
         } else if well_known(text) {
-            problems.push(format!("{name} holds a well-known or repetitive secret; make one with `openssl rand -hex 32`"));
+            problems.push(format!(
+                "{name} holds a well-known or repetitive secret; make one with `openssl rand -hex 32`"
+            ));
         }
     }
 
@@ -287,7 +301,9 @@ impl Settings {
             let made = format!(
                 "# Made at the first start. Losing this file ends all sessions and makes sealed secrets unreadable.\n\
                  token = \"k1:{}\"\nenvelope = \"e1:{}\"\ninternal = \"{}\"\n",
-                seal::random_token(32), seal::random_token(32), seal::random_token(32)
+                seal::random_token(32),
+                seal::random_token(32),
+                seal::random_token(32)
             );
             write_private(&path, &made)?;
         }
@@ -315,10 +331,13 @@ impl Settings {
     /// Pauses between the tries of a callback, milliseconds.
     pub fn retry_schedule(&self) -> Result<Vec<i64>, String> {
         let text = &self.callback.retry_schedule_seconds;
-        let parsed: Result<Vec<i64>, _> = text.split(',').map(|s| s.trim().parse::<i64>().map(|n| n * 1000)).collect();
+        let parsed: Result<Vec<i64>, _> =
+            text.split(',').map(|s| s.trim().parse::<i64>().map(|n| n * 1000)).collect();
         match parsed {
             Ok(list) if list.iter().all(|ms| (0..=7 * 86_400_000).contains(ms)) => Ok(list),
-            _ => Err(format!("callback.retry_schedule_seconds must be seconds separated by commas, each at most 7 days; it is {text:?}")),
+            _ => Err(format!(
+                "callback.retry_schedule_seconds must be seconds separated by commas, each at most 7 days; it is {text:?}"
+            )),
         }
     }
 }
@@ -327,9 +346,19 @@ fn well_known(secret: &str) -> bool {
     let lower = secret.to_lowercase();
     let distinct = secret.bytes().collect::<std::collections::HashSet<_>>().len();
     distinct < 6
-        || ["changeme", "change-me", "secret", "password", "admin123", "123456", "your-", "example", "default"]
-            .iter()
-            .any(|w| lower.contains(w))
+        || [
+            "changeme",
+            "change-me",
+            "secret",
+            "password",
+            "admin123",
+            "123456",
+            "your-",
+            "example",
+            "default",
+        ]
+        .iter()
+        .any(|w| lower.contains(w))
 }
 
 /// Reads `id:secret,id:secret`.
@@ -353,7 +382,8 @@ fn named_keys(list: Option<&SecretString>) -> Result<Vec<NamedKey>, &'static str
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let part = path.with_extension("part");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&part, path)
@@ -379,7 +409,13 @@ mod tests {
     fn every_problem_is_named_at_once() {
         let settings = Settings { listen: "here".into(), ..Settings::default() };
         let text = settings.validate(false).expect_err("nothing is set").to_string();
-        for word in ["BAODAN_KEYS__TOKEN", "BAODAN_KEYS__ENVELOPE", "BAODAN_KEYS__INTERNAL", "BAODAN_BUS__URL", "listen"] {
+        for word in [
+            "BAODAN_KEYS__TOKEN",
+            "BAODAN_KEYS__ENVELOPE",
+            "BAODAN_KEYS__INTERNAL",
+            "BAODAN_BUS__URL",
+            "listen",
+        ] {
             assert!(text.contains(word), "{word} is missing in {text}");
         }
         strong().validate(true).expect("strong secrets are accepted");
@@ -387,7 +423,12 @@ mod tests {
 
     #[test]
     fn short_well_known_and_default_secrets_stop_the_start() {
-        for weak in ["k1:short", "k1:changemechangemechangemechangeme", "k1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "nokid"] {
+        for weak in [
+            "k1:short",
+            "k1:changemechangemechangemechangeme",
+            "k1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "nokid",
+        ] {
             let mut settings = strong();
             settings.keys.token = Some(weak.into());
             assert!(settings.validate(true).is_err(), "{weak} was accepted");

@@ -180,7 +180,11 @@ mod tests {
     #[test]
     fn every_path_is_absolute_and_has_no_empty_segment() {
         for r in all() {
-            assert!(r.path.starts_with('/') && !r.path.contains("//") && !r.path.ends_with('/'), "{}", r.path);
+            assert!(
+                r.path.starts_with('/') && !r.path.contains("//") && !r.path.ends_with('/'),
+                "{}",
+                r.path
+            );
         }
     }
 }

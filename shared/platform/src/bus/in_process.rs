@@ -40,7 +40,8 @@ impl InProcessBus {
     pub(super) async fn publish(&self, batch: &[Event]) -> Result<(), BusError> {
         let consumers = self.read().consumers.clone();
         for spec in events::CONSUMERS {
-            let mine: Vec<Event> = batch.iter().filter(|e| spec.types.contains(&e.kind.as_str())).cloned().collect();
+            let mine: Vec<Event> =
+                batch.iter().filter(|e| spec.types.contains(&e.kind.as_str())).cloned().collect();
             if mine.is_empty() {
                 continue;
             }

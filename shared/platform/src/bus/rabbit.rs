@@ -58,7 +58,8 @@ impl RabbitBus {
     }
 
     async fn connect(&self) -> Result<Connection, BusError> {
-        let properties = ConnectionProperties::default().with_connection_name(self.inner.prefix.as_str().into());
+        let properties =
+            ConnectionProperties::default().with_connection_name(self.inner.prefix.as_str().into());
         let connecting = Connection::connect(self.inner.url.expose_secret(), properties);
         tokio::time::timeout(Duration::from_secs(CONNECT_TIMEOUT_SECONDS), connecting)
             .await
@@ -107,7 +108,9 @@ impl RabbitBus {
     }
 
     async fn publisher(&self, slot: &mut Option<(Connection, Channel)>) -> Result<Channel, BusError> {
-        if let Some((_, channel)) = slot.as_ref().filter(|(c, ch)| c.status().connected() && ch.status().connected()) {
+        if let Some((_, channel)) =
+            slot.as_ref().filter(|(c, ch)| c.status().connected() && ch.status().connected())
+        {
             return Ok(channel.clone());
         }
         let connection = self.connect().await?;
@@ -153,8 +156,9 @@ impl RabbitBus {
                 .with_message_id(run[0].id.as_str().into())
                 .with_type(kind.into());
             let options = BasicPublishOptions { mandatory: durable, ..Default::default() };
-            let confirm =
-                channel.basic_publish(exchange.as_str().into(), kind.into(), options, &body, properties).await?;
+            let confirm = channel
+                .basic_publish(exchange.as_str().into(), kind.into(), options, &body, properties)
+                .await?;
             confirms.push((kind, confirm));
         }
         let mut refused = 0;

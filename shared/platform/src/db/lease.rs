@@ -16,7 +16,13 @@ impl Holder {
 }
 
 /// Takes or renews the lease `name` for `for_ms`. `Some(fence)` while this holder has it.
-pub async fn take(db: &Db, clock: &Clock, name: &str, holder: &Holder, for_ms: i64) -> Result<Option<i64>, DbErr> {
+pub async fn take(
+    db: &Db,
+    clock: &Clock,
+    name: &str,
+    holder: &Holder,
+    for_ms: i64,
+) -> Result<Option<i64>, DbErr> {
     let now = clock.now_ms();
     let conn = db.conn();
     // The fence stays when the same holder renews and rises when the lease changes hands.
@@ -36,7 +42,9 @@ pub async fn release(db: &Db, name: &str, holder: &Holder) -> Result<(), DbErr> 
     let conn = db.conn();
     let sql = "UPDATE lease SET until_ms = 0 WHERE name = $1 AND holder = $2";
     let values = [name.into(), holder.0.as_str().into()];
-    conn.execute_raw(Statement::from_sql_and_values(conn.get_database_backend(), sql, values)).await.map(|_| ())
+    conn.execute_raw(Statement::from_sql_and_values(conn.get_database_backend(), sql, values))
+        .await
+        .map(|_| ())
 }
 
 /// Milliseconds a process may be silent before another takes its id node.

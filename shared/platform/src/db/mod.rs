@@ -112,9 +112,19 @@ pub fn is_transient(e: &DbErr) -> bool {
     matches!(e, DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) || {
         let text = e.to_string();
         // sqlx reports a dropped connection and a shutting-down server as query errors.
-        ["terminating connection", "Connection reset", "Broken pipe", "closed the connection", "connection closed",
-            "the database system is", "deadlock detected", "database is locked", "unexpected end of file", "expected to read"]
-            .iter()
-            .any(|needle| text.contains(needle))
+        [
+            "terminating connection",
+            "Connection reset",
+            "Broken pipe",
+            "closed the connection",
+            "connection closed",
+            "the database system is",
+            "deadlock detected",
+            "database is locked",
+            "unexpected end of file",
+            "expected to read",
+        ]
+        .iter()
+        .any(|needle| text.contains(needle))
     }
 }

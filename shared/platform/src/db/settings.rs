@@ -60,10 +60,14 @@ impl DatabaseSettings {
         if let Some(url) = &self.url {
             let url = url.expose_secret();
             if !["postgres://", "postgresql://", "sqlite:"].iter().any(|p| url.starts_with(p)) {
-                problems.push("database.url must start with postgres:// or sqlite: (BAODAN_DATABASE__URL)".into());
+                problems.push(
+                    "database.url must start with postgres:// or sqlite: (BAODAN_DATABASE__URL)".into(),
+                );
             }
             if url.starts_with("sqlite:") && !url.contains("{service}") {
-                problems.push("database.url for SQLite must contain {service}: each service has its own file".into());
+                problems.push(
+                    "database.url for SQLite must contain {service}: each service has its own file".into(),
+                );
             }
         }
         if let Some(schema) = &self.schema

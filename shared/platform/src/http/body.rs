@@ -148,8 +148,9 @@ pub async fn read_body(req: &HttpRequest, payload: &mut Payload) -> Result<Bytes
     }
     let mut body = BytesMut::with_capacity((announced as usize).min(64 * 1024));
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk
-            .map_err(|e| ApiError::unreadable_body("请求体不完整", "the body is incomplete").with_source(e.to_string()))?;
+        let chunk = chunk.map_err(|e| {
+            ApiError::unreadable_body("请求体不完整", "the body is incomplete").with_source(e.to_string())
+        })?;
         if body.len() + chunk.len() > limit {
             return Err(ApiError::too_large(limit));
         }
@@ -190,8 +191,9 @@ pub fn parse_object(media_type: Option<&str>, body: &[u8]) -> Result<Map<String,
 }
 
 fn form_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
-    let text = std::str::from_utf8(body)
-        .map_err(|_| ApiError::unreadable_body("请求体不是有效的 UTF-8 文本", "the body is not valid UTF-8"))?;
+    let text = std::str::from_utf8(body).map_err(|_| {
+        ApiError::unreadable_body("请求体不是有效的 UTF-8 文本", "the body is not valid UTF-8")
+    })?;
     parse_form(text.trim_ascii_end())
 }
 

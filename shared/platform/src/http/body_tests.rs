@@ -25,7 +25,8 @@ impl FromFields for Login {
 
 async fn login(body: Body<Login>) -> HttpResponse {
     let sha256 = body.sha256.clone();
-    HttpResponse::Ok().json(json!({"account": body.account, "code": body.into_inner().code, "sha256": sha256}))
+    HttpResponse::Ok()
+        .json(json!({"account": body.account, "code": body.into_inner().code, "sha256": sha256}))
 }
 
 async fn merged(m: Merged) -> Result<HttpResponse, ApiError> {
@@ -118,7 +119,7 @@ async fn bodies_beyond_the_limit_are_413_announced_or_not() {
     let req = TestRequest::default().to_http_request();
     req.extensions_mut().insert(BodyLimit(64));
     let chunks = futures_util::stream::iter((0..3).map(|_| Ok(Bytes::from_static(&[b'x'; 30]))));
-    let mut payload = Payload::Stream { payload: Box::pin(chunks) };
+    let mut payload = Payload::Stream { payload: chunks.boxed_local() };
     let error = read_body(&req, &mut payload).await.expect_err("streamed too large");
     assert_eq!(error.http_status().as_u16(), 413);
 }

@@ -75,7 +75,8 @@ impl Identity {
     }
 
     fn check(req: &HttpRequest) -> Result<Self, ApiError> {
-        let not_ours = || ApiError::unauthenticated("请求没有经过网关", "the request did not come through the gateway");
+        let not_ours =
+            || ApiError::unauthenticated("请求没有经过网关", "the request did not come through the gateway");
         let check = req
             .app_data::<web::Data<CallerCheck>>()
             .ok_or_else(|| ApiError::internal(std::io::Error::other("no CallerCheck in the app's data")))?;

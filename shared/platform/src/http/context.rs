@@ -44,7 +44,8 @@ impl Language {
                 Some("en") => Self::En,
                 _ => continue,
             };
-            let weight = parts.find_map(|p| p.trim().strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+            let weight =
+                parts.find_map(|p| p.trim().strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
             if weight > best.0 {
                 best = (weight, language);
             }
@@ -112,7 +113,9 @@ pub fn is_request_id(id: &str) -> bool {
 /// `version-trace-parent-flags` in lower hex, ids not all zero.
 fn is_traceparent(text: &str) -> bool {
     let parts: Vec<_> = text.split('-').collect();
-    let hex = |s: &str, n: usize| s.len() == n && s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let hex = |s: &str, n: usize| {
+        s.len() == n && s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
     matches!(parts[..], [v, trace, span, flags]
         if hex(v, 2) && v != "ff" && hex(trace, 32) && hex(span, 16) && hex(flags, 2)
             && trace.bytes().any(|b| b != b'0') && span.bytes().any(|b| b != b'0'))
@@ -120,7 +123,9 @@ fn is_traceparent(text: &str) -> bool {
 
 /// The dialect of the route table for `path`; only drop-in entries, which have no parameters, differ from admin.
 fn dialect_of(path: &str) -> Dialect {
-    routes::all().find(|r| r.dialect != Dialect::Admin && r.path == path).map_or(Dialect::Admin, |r| r.dialect)
+    routes::all()
+        .find(|r| r.dialect != Dialect::Admin && r.path == path)
+        .map_or(Dialect::Admin, |r| r.dialect)
 }
 
 /// Middleware (`from_fn`) of a service's own server: makes the context, runs the request in it, adds the
@@ -193,7 +198,7 @@ fn log_failure(error: &Error) {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{App, HttpResponse, middleware::from_fn, test, web};
+    use actix_web::{App, HttpResponse, middleware::from_fn, test as wire, web};
     use serde_json::Value;
 
     use super::*;
@@ -220,7 +225,9 @@ mod tests {
 
     #[test]
     fn odd_request_ids_and_traces_are_not_taken_over() {
-        assert!(is_request_id("a.B-9_") && is_request_id(&"x".repeat(64)) && is_request_id(&new_request_id()));
+        assert!(
+            is_request_id("a.B-9_") && is_request_id(&"x".repeat(64)) && is_request_id(&new_request_id())
+        );
         for bad in ["", "a b", "a\"b", "é", "a/b", &"x".repeat(65)] {
             assert!(!is_request_id(bad), "{bad:?}");
         }
@@ -238,24 +245,25 @@ mod tests {
     #[actix_web::test]
     async fn the_answer_carries_the_request_id_and_the_callers_language() {
         let app =
-            test::init_service(App::new().wrap(from_fn(request_context)).route("/x", web::get().to(failing))).await;
-        let req = test::TestRequest::get()
+            wire::init_service(App::new().wrap(from_fn(request_context)).route("/x", web::get().to(failing)))
+                .await;
+        let req = wire::TestRequest::get()
             .uri("/x")
             .insert_header(("x-request-id", "abc"))
             .insert_header(("accept-language", "en"));
-        let answer = test::call_service(&app, req.to_request()).await;
+        let answer = wire::call_service(&app, req.to_request()).await;
         assert_eq!(answer.status().as_u16(), 500);
         assert_eq!(answer.headers().get("x-request-id").expect("an id"), "abc");
-        let body: Value = test::read_body_json(answer).await;
+        let body: Value = wire::read_body_json(answer).await;
         assert_eq!(body["error"], "internal error (request id abc)");
-        let odd = test::TestRequest::get().uri("/y").insert_header(("x-request-id", "a b")).to_request();
-        let answer = test::call_service(&app, odd).await;
+        let odd = wire::TestRequest::get().uri("/y").insert_header(("x-request-id", "a b")).to_request();
+        let answer = wire::call_service(&app, odd).await;
         assert_eq!(answer.headers().get("x-request-id").expect("an id").len(), 32);
     }
 
     #[actix_web::test]
     async fn errors_of_inner_middleware_and_of_renamed_entries_keep_the_dialect() {
-        let app = test::init_service(
+        let app = wire::init_service(
             App::new()
                 .service(
                     web::resource("/shop.php")
@@ -268,8 +276,8 @@ mod tests {
                 .wrap(from_fn(request_context)),
         )
         .await;
-        let req = test::TestRequest::get().uri("/shop.php").to_request();
-        let error = test::try_call_service(&app, req).await.expect_err("middleware errors stay errors");
+        let req = wire::TestRequest::get().uri("/shop.php").to_request();
+        let error = wire::try_call_service(&app, req).await.expect_err("middleware errors stay errors");
         let response = error.error_response();
         assert_eq!(response.status().as_u16(), 200);
         assert!(response.headers().contains_key("x-request-id"));

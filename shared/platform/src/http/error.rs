@@ -186,7 +186,12 @@ impl ApiError {
 
     /// 502: a service behind this one gave no usable answer.
     pub fn bad_gateway(source: impl Into<Source>) -> Self {
-        Self::server(StatusCode::BAD_GATEWAY, "上游服务无法应答", "an upstream service did not answer", source)
+        Self::server(
+            StatusCode::BAD_GATEWAY,
+            "上游服务无法应答",
+            "an upstream service did not answer",
+            source,
+        )
     }
 
     /// 503: cannot be done just now (no database connection, shutting down).

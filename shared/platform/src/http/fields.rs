@@ -106,7 +106,8 @@ impl<'a> Fields<'a> {
 
     /// A text of 1 to `max_chars` characters.
     pub fn required_text(&mut self, name: &str, max_chars: usize) -> String {
-        self.required(name, |f| f.optional_text(name, max_chars).filter(|t| !t.is_empty())).unwrap_or_default()
+        self.required(name, |f| f.optional_text(name, max_chars).filter(|t| !t.is_empty()))
+            .unwrap_or_default()
     }
 
     /// A text of at most `max_chars` characters; `Some("")` when it was sent empty.
@@ -122,7 +123,11 @@ impl<'a> Fields<'a> {
                 None
             }
             Scalar::Text(text) if text.chars().count() > max_chars => {
-                self.error(name, format!("不能超过 {max_chars} 个字符"), format!("must be at most {max_chars} characters"));
+                self.error(
+                    name,
+                    format!("不能超过 {max_chars} 个字符"),
+                    format!("must be at most {max_chars} characters"),
+                );
                 None
             }
             Scalar::Text(text) => Some(text.into_owned()),
@@ -146,9 +151,17 @@ impl<'a> Fields<'a> {
             Ok(_) | Err(NumberError::Range) => {
                 let (low, high) = (range.start(), range.end());
                 if *high == i64::MAX {
-                    self.error(name, format!("不能小于 {low} 或过大"), format!("must be at least {low} and not too large"));
+                    self.error(
+                        name,
+                        format!("不能小于 {low} 或过大"),
+                        format!("must be at least {low} and not too large"),
+                    );
                 } else {
-                    self.error(name, format!("必须在 {low} 到 {high} 之间"), format!("must be from {low} to {high}"));
+                    self.error(
+                        name,
+                        format!("必须在 {low} 到 {high} 之间"),
+                        format!("must be from {low} to {high}"),
+                    );
                 }
             }
             Err(NumberError::Form) => self.error(name, "必须是整数", "must be an integer"),
@@ -163,7 +176,8 @@ impl<'a> Fields<'a> {
 
     /// Yuan with at most two decimals, as fen.
     pub fn optional_yuan(&mut self, name: &str) -> Option<i64> {
-        let (zh, en) = ("必须是最多两位小数的金额（元）", "must be an amount in yuan with at most two decimals");
+        let (zh, en) =
+            ("必须是最多两位小数的金额（元）", "must be an amount in yuan with at most two decimals");
         let text = self.filled(name, zh, en)?;
         match values::parse_yuan(&text) {
             Ok(fen) => return Some(fen),
@@ -282,7 +296,11 @@ impl<'a> Fields<'a> {
         };
         match items {
             Some(items) if items.len() > max_items => {
-                self.error(name, format!("不能超过 {max_items} 项"), format!("must have at most {max_items} items"));
+                self.error(
+                    name,
+                    format!("不能超过 {max_items} 项"),
+                    format!("must have at most {max_items} items"),
+                );
                 None
             }
             None => {
@@ -300,14 +318,19 @@ impl<'a> Fields<'a> {
                 self.items(name, max_items)?.into_iter().map(|v| scalar(Some(v))).collect()
             }
             _ => {
-                let text = self.filled(name, "必须是整数列表", "must be a list of integers").unwrap_or_default();
+                let text =
+                    self.filled(name, "必须是整数列表", "must be a list of integers").unwrap_or_default();
                 let inner = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(&text).trim();
                 let parts = inner.split(',').filter(|_| !inner.is_empty()).take(max_items + 1);
                 parts.map(|t| Scalar::Text(t.trim().trim_matches('"').to_owned().into())).collect()
             }
         };
         if texts.len() > max_items {
-            self.error(name, format!("不能超过 {max_items} 项"), format!("must have at most {max_items} items"));
+            self.error(
+                name,
+                format!("不能超过 {max_items} 项"),
+                format!("must have at most {max_items} items"),
+            );
             return None;
         }
         let mut list = Vec::with_capacity(texts.len());
@@ -322,13 +345,23 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of texts: a JSON list, repeated `name[]`, or a single text.
-    pub fn optional_text_list(&mut self, name: &str, max_items: usize, max_chars: usize) -> Option<Vec<String>> {
+    pub fn optional_text_list(
+        &mut self,
+        name: &str,
+        max_items: usize,
+        max_chars: usize,
+    ) -> Option<Vec<String>> {
         if let Value::String(_) | Value::Number(_) = self.value(name)? {
             return Some(self.optional_text(name, max_chars).into_iter().filter(|t| !t.is_empty()).collect());
         }
-        let rows: Map<String, Value> =
-            self.items(name, max_items)?.into_iter().enumerate().map(|(i, v)| (i.to_string(), v.clone())).collect();
-        let mut inner = Fields { object: &rows, prefix: format!("{}{name}.", self.prefix), errors: self.errors };
+        let rows: Map<String, Value> = self
+            .items(name, max_items)?
+            .into_iter()
+            .enumerate()
+            .map(|(i, v)| (i.to_string(), v.clone()))
+            .collect();
+        let mut inner =
+            Fields { object: &rows, prefix: format!("{}{name}.", self.prefix), errors: self.errors };
         Some((0..rows.len()).map(|i| inner.required_text(&i.to_string(), max_chars)).collect())
     }
 }

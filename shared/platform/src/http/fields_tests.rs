@@ -79,7 +79,10 @@ fn all_errors_are_told_at_once_under_dotted_names() {
         ["title", "price", "file.src", "white_list.0.mobile", "white_list.0.read_count", "white_list.1"]
     );
     let many: Vec<Value> = (0..4).map(|_| json!({})).collect();
-    assert_eq!(names(&json!({"title": "a", "price": 1, "file": [], "white_list": many})), ["file", "white_list"]);
+    assert_eq!(
+        names(&json!({"title": "a", "price": 1, "file": [], "white_list": many})),
+        ["file", "white_list"]
+    );
 }
 
 #[test]
@@ -120,7 +123,9 @@ fn yuan_booleans_mobiles_and_dates_take_every_spelling() {
     fails(one(json!({"p": 1e20}), |f| f.required_yuan("p")), "in yuan");
     fails(one(json!({"p": i64::MAX}), |f| f.required_yuan("p")), "too large");
     fails(one(json!({"p": -1}), |f| f.optional_yuan("p")), "in yuan");
-    for (value, expected) in [(json!(true), true), (json!(0), false), (json!("TRUE"), true), (json!("0"), false)] {
+    for (value, expected) in
+        [(json!(true), true), (json!(0), false), (json!("TRUE"), true), (json!("0"), false)]
+    {
         assert_eq!(one(json!({"b": value}), |f| f.optional_bool("b")), Ok(Some(expected)));
     }
     fails(one(json!({"b": 2}), |f| f.optional_bool("b")), "true or false");

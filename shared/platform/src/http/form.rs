@@ -40,7 +40,14 @@ enum Node {
 /// 400/1 when it is not UTF-8 after decoding, nested too deep, or has too many pairs.
 pub fn parse_form(text: &str) -> Result<Map<String, Value>, ApiError> {
     let mut root: BTreeMap<String, Node> = BTreeMap::new();
-    for (name, value) in pairs(text) {
+    for (i, (name, value)) in pairs(text).enumerate() {
+        if i == MAX_PAIRS {
+            let (zh, en) = (
+                format!("参数过多，最多 {MAX_PAIRS} 个"),
+                format!("too many parameters, at most {MAX_PAIRS}"),
+            );
+            return Err(ApiError::unreadable_body(zh, en));
+        }
         let (name, value) = (decode(name)?, decode(value)?);
         let (head, steps) = split_name(&name)?;
         if steps.is_empty() {
@@ -48,15 +55,6 @@ pub fn parse_form(text: &str) -> Result<Map<String, Value>, ApiError> {
         } else {
             insert(root.entry(head).or_insert_with(|| Node::Branch(BTreeMap::new())), steps, value);
         }
-        if root.len() > MAX_PAIRS {
-            break;
-        }
-    }
-    if pairs(text).nth(MAX_PAIRS).is_some() {
-        return Err(ApiError::unreadable_body(
-            format!("参数过多，最多 {MAX_PAIRS} 个"),
-            format!("too many parameters, at most {MAX_PAIRS}"),
-        ));
     }
     Ok(root.into_iter().map(|(name, node)| (name, node.into_value())).collect())
 }
@@ -80,7 +78,8 @@ pub fn repeated_values(text: &str, name: &str) -> Result<Vec<String>, ApiError> 
             values.push(decode(value)?);
         }
         if values.len() > MAX_REPEATED {
-            let (zh, en) = (format!("不能超过 {MAX_REPEATED} 项"), format!("must have at most {MAX_REPEATED} items"));
+            let (zh, en) =
+                (format!("不能超过 {MAX_REPEATED} 项"), format!("must have at most {MAX_REPEATED} items"));
             return Err(ApiError::invalid(name, zh, en));
         }
     }
@@ -95,7 +94,9 @@ fn decode(text: &str) -> Result<String, ApiError> {
     let spaced = text.replace('+', " ");
     match percent_decode(spaced.as_bytes()).decode_utf8() {
         Ok(decoded) => Ok(decoded.into_owned()),
-        Err(_) => Err(ApiError::unreadable_body("参数不是有效的 UTF-8 文本", "a parameter is not valid UTF-8")),
+        Err(_) => {
+            Err(ApiError::unreadable_body("参数不是有效的 UTF-8 文本", "a parameter is not valid UTF-8"))
+        }
     }
 }
 
@@ -236,7 +237,8 @@ mod tests {
 
     #[test]
     fn any_bytes_are_read_or_refused_without_a_panic() {
-        let alphabet = ["a", "[", "]", "=", "&", "%", "0", "9", "+", "%5B", "%5D", "%00", "é", "[]", "[0]", "%E6"];
+        let alphabet =
+            ["a", "[", "]", "=", "&", "%", "0", "9", "+", "%5B", "%5D", "%00", "é", "[]", "[0]", "%E6"];
         let mut seed = 7_u64;
         for _ in 0..20_000 {
             let mut text = String::new();

@@ -44,7 +44,9 @@ impl FromRequest for IdempotencyKey {
         let mut values = req.headers().get_all("idempotency-key");
         std::future::ready(match (values.next(), values.next()) {
             (None, _) => Ok(Self(None)),
-            (Some(value), None) if (1..=255).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic) => {
+            (Some(value), None)
+                if (1..=255).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic) =>
+            {
                 Ok(Self(value.to_str().ok().map(str::to_owned)))
             }
             _ => Err(ApiError::invalid(
@@ -182,7 +184,11 @@ async fn take_over(tx: &WriteTx, held: &Held, seen: &Row, body_sha256: &str, now
     .await
 }
 
-async fn run<C: ConnectionTrait, const N: usize>(conn: &C, sql: &str, values: [Value; N]) -> Result<u64, DbErr> {
+async fn run<C: ConnectionTrait, const N: usize>(
+    conn: &C,
+    sql: &str,
+    values: [Value; N],
+) -> Result<u64, DbErr> {
     let statement = Statement::from_sql_and_values(conn.get_database_backend(), sql, values);
     Ok(conn.execute_raw(statement).await?.rows_affected())
 }
@@ -213,14 +219,15 @@ impl Guard {
     /// Forgets a failed try. What cannot be deleted now runs out by itself after [`LOCK_MS`].
     pub async fn release(self, db: &Db) {
         let Some(held) = self.0 else { return };
-        let deleted = run(
-            db.conn(),
-            r#"DELETE FROM idempotency_key
-               WHERE scope = $1 AND "key" = $2 AND locked_until = $3 AND answer IS NULL"#,
-            [held.scope.as_str().into(), held.key.as_str().into(), held.locked_until.into()],
-        )
-        .await;
-        if let Err(error) = deleted {
+        let delete = async {
+            let tx = db.write_tx().await?;
+            let sql = r#"DELETE FROM idempotency_key
+                         WHERE scope = $1 AND "key" = $2 AND locked_until = $3 AND answer IS NULL"#;
+            let values = [held.scope.as_str().into(), held.key.as_str().into(), held.locked_until.into()];
+            run(&tx, sql, values).await?;
+            tx.commit().await
+        };
+        if let Err(error) = delete.await {
             tracing::warn!(scope = held.scope, %error, "an idempotency key could not be released");
         }
     }

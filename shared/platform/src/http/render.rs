@@ -149,7 +149,10 @@ mod tests {
             let error = ApiError::internal("password=hunter2 at 10.0.0.3");
             let (_, body, _) = rendered(error, context(dialect, Language::Zh)).await;
             let text = body.to_string();
-            assert!(text.contains("r-1") && !text.contains("hunter2") && !text.contains("10.0.0.3"), "{text}");
+            assert!(
+                text.contains("r-1") && !text.contains("hunter2") && !text.contains("10.0.0.3"),
+                "{text}"
+            );
         }
     }
 
@@ -173,7 +176,8 @@ mod tests {
 
     #[actix_web::test]
     async fn errors_is_an_empty_object_when_no_field_is_to_blame() {
-        let (status, body, _) = rendered(ApiError::refused("x", "x"), context(Dialect::Admin, Language::Zh)).await;
+        let (status, body, _) =
+            rendered(ApiError::refused("x", "x"), context(Dialect::Admin, Language::Zh)).await;
         assert_eq!((status, body), (400, json!({"status": 2, "error": "x", "errors": {}})));
     }
 

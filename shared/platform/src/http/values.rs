@@ -36,8 +36,12 @@ pub fn parse_yuan(text: &str) -> Result<i64, NumberError> {
         return Err(NumberError::Form);
     }
     let yuan: i64 = yuan.parse().map_err(|_| NumberError::Range)?;
-    let cents = cents.bytes().fold(0, |sum, b| sum * 10 + i64::from(b - b'0')) * if cents.len() == 1 { 10 } else { 1 };
-    yuan.checked_mul(100).and_then(|fen| fen.checked_add(cents)).filter(|fen| *fen <= MAX_FEN).ok_or(NumberError::Range)
+    let cents = cents.bytes().fold(0, |sum, b| sum * 10 + i64::from(b - b'0'))
+        * if cents.len() == 1 { 10 } else { 1 };
+    yuan.checked_mul(100)
+        .and_then(|fen| fen.checked_add(cents))
+        .filter(|fen| *fen <= MAX_FEN)
+        .ok_or(NumberError::Range)
 }
 
 /// A mobile number as the person meant it: full-width digits and `＋` become ASCII, spaces and invisible
@@ -45,7 +49,10 @@ pub fn parse_yuan(text: &str) -> Result<i64, NumberError> {
 pub fn normal_mobile(text: &str) -> String {
     let plain: String = text
         .chars()
-        .filter(|c| !c.is_whitespace() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{feff}'))
+        .filter(|c| {
+            !c.is_whitespace()
+                && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{feff}')
+        })
         .map(|c| match c {
             '０'..='９' | '＋' | '－' | '．' => char::from_u32(c as u32 - 0xFEE0).unwrap_or(c),
             c => c,
@@ -69,7 +76,8 @@ pub fn parse_date(text: &str) -> Option<NaiveDate> {
     let day = text.split([' ', 'T']).next()?;
     let day = day.char_indices().nth(10).map_or(day, |(at, _)| &day[..at]);
     let mut parts = day.split('-').map(|p| (p.bytes().all(|b| b.is_ascii_digit()), p));
-    let mut next = |max: usize| parts.next().filter(|(ok, p)| *ok && (1..=max).contains(&p.len())).map(|(_, p)| p);
+    let mut next =
+        |max: usize| parts.next().filter(|(ok, p)| *ok && (1..=max).contains(&p.len())).map(|(_, p)| p);
     let (year, month, date) = (next(4)?, next(2)?, next(2)?);
     if year.len() != 4 || day.matches('-').count() != 2 {
         return None;
@@ -92,7 +100,9 @@ mod tests {
 
     #[test]
     fn integers_are_decimal_and_fit() {
-        for (text, expected) in [("0", 0), ("-7", -7), ("007", 7), ("5.0", 5), ("9223372036854775807", i64::MAX)] {
+        for (text, expected) in
+            [("0", 0), ("-7", -7), ("007", 7), ("5.0", 5), ("9223372036854775807", i64::MAX)]
+        {
             assert_eq!(parse_int(text), Ok(expected), "{text}");
         }
         for text in ["", "-", "+5", "1e3", "5.", "5.5", ".0", "0x1", "1 2", "５", "--1", "NaN", "1_000"] {
@@ -105,7 +115,9 @@ mod tests {
 
     #[test]
     fn yuan_become_fen_without_a_float() {
-        for (text, expected) in [("0", 0), ("100", 10_000), ("19.9", 1990), ("19.99", 1999), ("0.05", 5), ("1.0", 100)] {
+        for (text, expected) in
+            [("0", 0), ("100", 10_000), ("19.9", 1990), ("19.99", 1999), ("0.05", 5), ("1.0", 100)]
+        {
             assert_eq!(parse_yuan(text), Ok(expected), "{text}");
         }
         for text in ["", "-1", "+1", ".5", "5.", "1.005", "1,000", "1e2", "1.-1", "一百", "1.2.3", "∞"] {
@@ -146,10 +158,23 @@ mod tests {
     #[test]
     fn dates_count_by_their_first_ten_characters() {
         let day = NaiveDate::from_ymd_opt(2024, 9, 1);
-        for text in ["2024-09-01", "2024-09-01 00:00:00", "2024-09-01T10:00:00+08:00", "2024-9-1", "2024-9-1 8:00"] {
+        for text in
+            ["2024-09-01", "2024-09-01 00:00:00", "2024-09-01T10:00:00+08:00", "2024-9-1", "2024-9-1 8:00"]
+        {
             assert_eq!(parse_date(text), day, "{text}");
         }
-        for text in ["", "2024", "2024-13-01", "2024-02-30", "20240901", "+024-09-01", "2024-09-0１", "昨天的日期是哪一天呀啊", "-1-1-1", "24-9-1"] {
+        for text in [
+            "",
+            "2024",
+            "2024-13-01",
+            "2024-02-30",
+            "20240901",
+            "+024-09-01",
+            "2024-09-0１",
+            "昨天的日期是哪一天呀啊",
+            "-1-1-1",
+            "24-9-1",
+        ] {
             assert_eq!(parse_date(text), None, "{text}");
         }
     }

@@ -109,15 +109,7 @@ impl MemoryQuota {
 }
 
 impl Counts {
-    fn add(
-        &mut self,
-        key: &str,
-        windows: &[Window],
-        before: &[Usage],
-        cost: u64,
-        now: i64,
-        max_keys: usize,
-    ) {
+    fn add(&mut self, key: &str, windows: &[Window], before: &[Usage], cost: u64, now: i64, max_keys: usize) {
         let known = self.remove(key);
         while known.is_none() && self.keys.len() >= max_keys {
             self.pop_first();

@@ -158,7 +158,8 @@ impl Quota {
 /// The rule of both stores; `take.lua` states its first half again, because Redis must decide by itself.
 fn decide(windows: &[Window], before: &[Usage], cost: u64) -> Decision {
     let cost = cost.min(MAX_COUNT);
-    let closed = |(window, usage): (&Window, &Usage)| usage.used.saturating_add(cost) > window.limit_bounded();
+    let closed =
+        |(window, usage): (&Window, &Usage)| usage.used.saturating_add(cost) > window.limit_bounded();
     let opens_last = windows
         .iter()
         .zip(before)
@@ -283,7 +284,10 @@ mod tests {
             for _ in 0..5 {
                 assert_eq!(quota.peek(&key, &windows).await.unwrap(), admitted(&[2]));
             }
-            assert_eq!(quota.usage(&key, &windows).await.unwrap(), [Usage { used: 0, reset_after_ms: 60_000 }]);
+            assert_eq!(
+                quota.usage(&key, &windows).await.unwrap(),
+                [Usage { used: 0, reset_after_ms: 60_000 }]
+            );
             assert!(quota.take(&key, &windows, 2).await.unwrap().is_admitted());
             assert!(!quota.peek(&key, &windows).await.unwrap().is_admitted());
             assert_eq!(quota.take(&key, &windows, 0).await.unwrap(), admitted(&[0]));

@@ -125,7 +125,9 @@ mod tests {
     async fn a_dead_or_silent_redis_is_an_error_within_the_time_out() {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = silent.local_addr().expect("an address").port();
-        for url in [format!("redis://:hunter2@127.0.0.1:{port}/0"), "redis://:hunter2@127.0.0.1:1/0".to_owned()] {
+        for url in
+            [format!("redis://:hunter2@127.0.0.1:{port}/0"), "redis://:hunter2@127.0.0.1:1/0".to_owned()]
+        {
             let quota = RedisQuota::lazy(&SecretString::from(url)).expect("an address");
             let started = Instant::now();
             let err = quota.count("key", &[Window::new(1, 1)], 1).await.expect_err("nobody answers");

@@ -229,7 +229,9 @@ mod tests {
         assert_eq!((empty.log.as_str(), empty.format), ("info", LogFormat::Pretty));
         assert_eq!(read("format = 'json'").unwrap().format, LogFormat::Json);
         assert!(read("colour = 1").is_err());
-        for good in ["", "otlp_endpoint = ''", "otlp_endpoint = 'http://collector:4318'\nlog = 'warn,a=debug'"] {
+        for good in
+            ["", "otlp_endpoint = ''", "otlp_endpoint = 'http://collector:4318'\nlog = 'warn,a=debug'"]
+        {
             assert_eq!(read(good).unwrap().validate(), Ok(()), "{good}");
         }
         for bad in [

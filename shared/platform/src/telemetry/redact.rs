@@ -13,8 +13,17 @@ const SECRET_NAMES: [&str; 12] =
     ["key", "sk", "sign", "auth", "jwt", "pass", "pwd", "apipwd", "credentials", "otp", "sig", "pw"];
 /// Endings that mean a secret: `api_token`, `access-token`, `clientSecret`, `X-Amz-Signature`.
 const SECRET_ENDINGS: [&str; 11] = [
-    "apikey", "token", "password", "passwd", "secret", "secretkey", "accesskey", "signature", "authorization",
-    "credential", "apipwd",
+    "apikey",
+    "token",
+    "password",
+    "passwd",
+    "secret",
+    "secretkey",
+    "accesskey",
+    "signature",
+    "authorization",
+    "credential",
+    "apipwd",
 ];
 
 /// Encodings inside encodings that are looked into: names of names, addresses inside parameters.
@@ -115,8 +124,21 @@ mod tests {
     #[test]
     fn every_known_name_is_hidden_in_every_case() {
         for name in [
-            "apikey", "key", "token", "api_token", "password", "apipwd", "sk", "secret", "sign", "access_token",
-            "client_secret", "api-key", "X-Amz-Signature", "refresh_token", "passwd",
+            "apikey",
+            "key",
+            "token",
+            "api_token",
+            "password",
+            "apipwd",
+            "sk",
+            "secret",
+            "sign",
+            "access_token",
+            "client_secret",
+            "api-key",
+            "X-Amz-Signature",
+            "refresh_token",
+            "passwd",
         ] {
             for name in [name.to_owned(), name.to_uppercase(), name[..1].to_uppercase() + &name[1..]] {
                 becomes(
@@ -180,7 +202,8 @@ mod tests {
     #[test]
     fn no_bytes_make_it_panic_or_leak() {
         // A small deterministic generator over the characters that matter.
-        let alphabet = ["&", "=", "%", "?", ";", "#", "%2", "%25", "%3D", "%26", "[", "]", "key", "单", "\0", "a", "/"];
+        let alphabet =
+            ["&", "=", "%", "?", ";", "#", "%2", "%25", "%3D", "%26", "[", "]", "key", "单", "\0", "a", "/"];
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         for _ in 0..20_000 {
             let mut text = String::new();

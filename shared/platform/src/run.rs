@@ -1,0 +1,210 @@
+//! Running one service as a process of its own: command line, settings, HTTP server with health and metrics,
+//! orderly end. The all-in-one and the gateway use the same pieces.
+
+use std::{future::Future, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use actix_web::{App, HttpResponse, HttpServer, middleware::from_fn, web};
+use clap::{Parser, Subcommand};
+use contracts::routes::ServiceName;
+
+use crate::{
+    db::Db,
+    http::{self, caller::CallerCheck},
+    lifecycle::{self, Readiness},
+    service::{Service, Shared, StartError},
+    settings::Settings,
+    telemetry,
+};
+
+/// Exit code for settings that cannot work (`EX_CONFIG` of sysexits).
+pub const EXIT_CONFIG: u8 = 78;
+
+/// The command line of a lone service.
+#[derive(Debug, Parser)]
+#[command(version, about = "One service of Baodan; settings come from baodan.toml and BAODAN_… variables")]
+struct Arguments {
+    /// Settings file; default: baodan.toml in the working folder, if there.
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve (the default).
+    Serve,
+    /// Apply pending migrations and end.
+    Migrate,
+    /// Name every setting that cannot work.
+    CheckConfig,
+    /// Ask the running service whether it is ready; for container health checks.
+    Healthcheck,
+}
+
+/// `main` of a service: reads the command line and does what it says.
+pub async fn service<B, F>(name: ServiceName, build: B) -> ExitCode
+where
+    B: FnOnce(Shared) -> F,
+    F: Future<Output = Result<Service, StartError>>,
+{
+    let arguments = Arguments::parse();
+    let mut settings =
+        match Settings::load(arguments.config.as_deref()).and_then(|s| s.validate(false).map(|()| s)) {
+            Ok(settings) => settings,
+            Err(e) => return refuse(&e),
+        };
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::CheckConfig => return say("settings: nothing to complain about"),
+        Command::Healthcheck => return healthcheck(&settings.listen).await,
+        Command::Migrate => settings.database.auto_migrate = true,
+        Command::Serve => return serve(name, settings, build).await,
+    }
+    // Building applies the migrations; nothing is started.
+    match Shared::from_settings(settings).await {
+        Ok(shared) => match build(shared).await {
+            Ok(_) => say("migrations: up to date"),
+            Err(e) => refuse(&e),
+        },
+        Err(e) => refuse(&e),
+    }
+}
+
+async fn serve<B, F>(name: ServiceName, settings: Settings, build: B) -> ExitCode
+where
+    B: FnOnce(Shared) -> F,
+    F: Future<Output = Result<Service, StartError>>,
+{
+    let service_name = format!("{}-service", name.as_str());
+    let telemetry = telemetry::init(&service_name, &settings.telemetry);
+    let started = async {
+        let shared = Shared::from_settings(settings).await?;
+        let service = build(shared.clone()).await?;
+        let readiness = Readiness::default();
+        let (server, addresses) =
+            server(&shared, vec![service.configure.clone()], vec![service.db.clone()], &readiness).map_err(
+                |e| StartError::Settings(format!("cannot listen on {}: {e}", shared.settings.listen)),
+            )?;
+        tracing::info!(service = service_name, ?addresses, "serving");
+        Ok::<_, StartError>((server, service.workers, readiness))
+    };
+    let code = match started.await {
+        Ok((server, workers, readiness)) => end(lifecycle::run(server, workers, readiness).await),
+        Err(e) => refuse(&e),
+    };
+    telemetry.shutdown();
+    code
+}
+
+/// Turns the end of [`lifecycle::run`] into an exit code.
+pub fn end(result: std::io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            tracing::error!(error = %e, "ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One sentence to whoever started the process, and the exit code for wrong settings.
+#[allow(clippy::print_stderr)]
+pub fn refuse(problem: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("baodan: {problem}");
+    ExitCode::from(EXIT_CONFIG)
+}
+
+#[allow(clippy::print_stdout)]
+fn say(text: &str) -> ExitCode {
+    println!("{text}");
+    ExitCode::SUCCESS
+}
+
+/// Asks `/readyz` of the process that listens on `listen`.
+pub async fn healthcheck(listen: &str) -> ExitCode {
+    let port = listen.rsplit_once(':').map_or("8080", |(_, port)| port);
+    let url = format!("http://127.0.0.1:{port}/readyz");
+    let answer = async {
+        let client =
+            http::outgoing(&http::OutgoingSettings::default()).timeout(Duration::from_secs(3)).build()?;
+        client.get(url).send().await?.error_for_status()
+    };
+    match answer.await {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(e) => {
+            refuse(&e);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Adds a service's routes to an app.
+pub type Configure = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
+
+/// The HTTP server of services without a gateway in front in the same process: request context, health,
+/// metrics, error rendering, and the given routes. Answers the server and the addresses it is bound to.
+pub fn server(
+    shared: &Shared,
+    configure: Vec<Configure>,
+    databases: Vec<Db>,
+    readiness: &Readiness,
+) -> std::io::Result<(actix_web::dev::Server, Vec<std::net::SocketAddr>)> {
+    let settings = &shared.settings;
+    let key =
+        settings.keys.internal.as_ref().ok_or_else(|| std::io::Error::other("keys.internal is missing"))?;
+    let check = CallerCheck { key: http::caller::InternalKey::new(key), clock: shared.clock.clone() };
+    let probes = web::Data::new(Probes { readiness: readiness.clone(), databases });
+    let server = HttpServer::new(move || {
+        let configure = configure.clone();
+        App::new()
+            .app_data(web::Data::new(check.clone()))
+            .app_data(probes.clone())
+            .configure(http::extractor_config)
+            .wrap(from_fn(http::request_context))
+            .route("/healthz", web::get().to(healthz))
+            .route("/readyz", web::get().to(readyz))
+            .route("/metrics", web::get().to(metrics))
+            .configure(move |cfg| configure.iter().for_each(|add| add(cfg)))
+            .default_service(web::to(http::not_found_handler))
+    })
+    .workers(workers(settings))
+    .disable_signals()
+    .shutdown_timeout(20)
+    .bind(&settings.listen)?;
+    let addresses = server.addrs();
+    Ok((server.run(), addresses))
+}
+
+/// HTTP worker threads that the settings ask for.
+pub fn workers(settings: &Settings) -> usize {
+    match settings.http_workers {
+        0 => std::thread::available_parallelism().map_or(2, usize::from),
+        n => n,
+    }
+}
+
+struct Probes {
+    readiness: Readiness,
+    databases: Vec<Db>,
+}
+
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().body("ok")
+}
+
+async fn readyz(probes: web::Data<Probes>) -> HttpResponse {
+    if !probes.readiness.get() {
+        return HttpResponse::ServiceUnavailable().body("starting or stopping");
+    }
+    for db in &probes.databases {
+        match tokio::time::timeout(Duration::from_secs(2), db.ping()).await {
+            Ok(Ok(())) => {}
+            _ => return HttpResponse::ServiceUnavailable().body("the database does not answer"),
+        }
+    }
+    HttpResponse::Ok().body("ready")
+}
+
+async fn metrics() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(telemetry::metrics_handle().render())
+}

@@ -52,15 +52,19 @@ pub enum StartError {
 }
 
 impl Shared {
-    /// The bus and the quota store that `settings` name.
+    /// The bus and the quota store that `settings` name, on the system's clock.
     pub async fn from_settings(settings: Settings) -> Result<Self, StartError> {
-        let clock = Clock::system();
+        Self::with_clock(settings, Clock::system()).await
+    }
+
+    /// The same on a clock that is handed in.
+    pub async fn with_clock(settings: Settings, clock: Clock) -> Result<Self, StartError> {
         let bus = match &settings.bus.url {
             Some(url) => Bus::Rabbit(RabbitBus::new(url.clone(), settings.bus.prefix())),
             None => Bus::InProcess(InProcessBus::default()),
         };
         let quota = match &settings.redis.url {
-            Some(url) => Quota::Redis(RedisQuota::connect(url).await?),
+            Some(url) => Quota::Redis(RedisQuota::connect(url).await?.prefixed(settings.redis.prefix())),
             None => Quota::Memory(MemoryQuota::new(clock.clone(), MAX_QUOTA_KEYS)),
         };
         Ok(Self { settings: Arc::new(settings), clock, bus, quota })
@@ -184,6 +188,8 @@ pub struct Service {
     /// Adds the service's routes, by full path, to an app.
     pub configure: Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>,
     pub workers: Vec<Worker>,
+    /// Names of the consumers that were attached to the bus.
+    pub consumers: Vec<&'static str>,
 }
 
 impl Service {
@@ -195,6 +201,7 @@ impl Service {
         consumers: Vec<InboxConsumer>,
         mut workers: Vec<Worker>,
     ) -> Self {
+        let names = consumers.iter().map(InboxConsumer::name).collect();
         workers.extend(consumers.into_iter().filter_map(|c| platform.bus.attach(c)));
         workers.extend(platform.own_workers());
         Self {
@@ -203,6 +210,7 @@ impl Service {
             openapi,
             configure: Arc::new(configure),
             workers,
+            consumers: names,
         }
     }
 }

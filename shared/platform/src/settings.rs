@@ -51,6 +51,14 @@ pub struct Settings {
 #[serde(default, deny_unknown_fields)]
 pub struct RedisSettings {
     pub url: Option<SecretString>,
+    /// Prefix of all keys; "baodan" by default, for systems that share a Redis, and for tests.
+    pub prefix: Option<String>,
+}
+
+impl RedisSettings {
+    pub fn prefix(&self) -> &str {
+        self.prefix.as_deref().unwrap_or("baodan")
+    }
 }
 
 /// Secrets. Lists are `id:secret,id:secret`; the first one signs or seals, all of them verify or open.

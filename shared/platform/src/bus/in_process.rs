@@ -9,6 +9,8 @@ use tokio::sync::Notify;
 use super::BusError;
 use crate::inbox::InboxConsumer;
 
+type Tap = Arc<dyn Fn(&[Event]) + Send + Sync>;
+
 #[derive(Clone, Default)]
 pub struct InProcessBus {
     inner: Arc<RwLock<Readers>>,
@@ -18,6 +20,7 @@ pub struct InProcessBus {
 struct Readers {
     consumers: Vec<InboxConsumer>,
     wake: Vec<(&'static [&'static str], Arc<Notify>)>,
+    taps: Vec<Tap>,
 }
 
 impl InProcessBus {
@@ -37,6 +40,11 @@ impl InProcessBus {
         self.write().wake.push((types, notify));
     }
 
+    /// Shows every published batch to `see`, after its consumers; for tests and the demonstration.
+    pub fn tap(&self, see: impl Fn(&[Event]) + Send + Sync + 'static) {
+        self.write().taps.push(Arc::new(see));
+    }
+
     pub(super) async fn publish(&self, batch: &[Event]) -> Result<(), BusError> {
         let consumers = self.read().consumers.clone();
         for spec in events::CONSUMERS {
@@ -53,6 +61,8 @@ impl InProcessBus {
                     .map_err(|e| BusError::Consumer { consumer: spec.name, reason: e.to_string() })?;
             }
         }
+        let taps = self.read().taps.clone();
+        taps.iter().for_each(|see| see(batch));
         for (types, notify) in &self.read().wake {
             if batch.iter().any(|e| types.contains(&e.kind.as_str())) {
                 notify.notify_one();

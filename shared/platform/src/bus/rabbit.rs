@@ -67,11 +67,13 @@ impl RabbitBus {
             .map_err(BusError::Unavailable)
     }
 
-    fn exchange(&self) -> String {
+    /// Name of the topic exchange all events go to.
+    pub fn exchange(&self) -> String {
         format!("{}.events", self.inner.prefix)
     }
 
-    fn queue(&self, consumer: &str) -> String {
+    /// Name of the durable queue of a consumer of `contracts::events::CONSUMERS`.
+    pub fn queue(&self, consumer: &str) -> String {
         format!("{}.{consumer}", self.inner.prefix)
     }
 

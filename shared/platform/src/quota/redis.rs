@@ -3,7 +3,7 @@
 //! All windows of a key live in one hash, so every script touches one key and runs on a cluster as it is.
 //! The script uses the server's clock and leaves nothing without an expiry.
 
-use std::{fmt, future::Future, sync::LazyLock, time::Duration};
+use std::{fmt, future::Future, sync::{Arc, LazyLock}, time::Duration};
 
 use redis::{
     Client, RedisResult, Script,
@@ -25,6 +25,7 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.
 #[derive(Clone)]
 pub struct RedisQuota {
     connection: ConnectionManager,
+    prefix: Arc<str>,
 }
 
 impl fmt::Debug for RedisQuota {
@@ -59,7 +60,14 @@ impl RedisQuota {
             .set_response_timeout(Some(Duration::from_millis(CALL_TIMEOUT_MS)))
             .set_min_delay(Duration::from_millis(RECONNECT_MIN_MS))
             .set_max_delay(Duration::from_millis(RECONNECT_MAX_MS));
-        Ok(Self { connection: ConnectionManager::new_lazy_with_config(client, config)? })
+        Ok(Self { connection: ConnectionManager::new_lazy_with_config(client, config)?, prefix: "baodan".into() })
+    }
+
+    /// The same store with keys of its own, `<prefix>:quota:…`, for systems that share a Redis.
+    #[must_use]
+    pub fn prefixed(mut self, prefix: &str) -> Self {
+        self.prefix = prefix.into();
+        self
     }
 
     pub(super) async fn count(
@@ -68,7 +76,7 @@ impl RedisQuota {
         windows: &[Window],
         cost: u64,
     ) -> Result<Vec<Usage>, QuotaError> {
-        let mut call = TAKE.key(hash_of(key));
+        let mut call = TAKE.key(self.hash_of(key));
         call.arg(cost);
         for window in windows {
             call.arg(window.limit_bounded()).arg(window.length_ms());
@@ -85,13 +93,13 @@ impl RedisQuota {
 
     pub(super) async fn reset(&self, key: &str) -> Result<(), QuotaError> {
         let mut connection = self.connection.clone();
-        let delete = redis::Cmd::unlink(hash_of(key));
+        let delete = redis::Cmd::unlink(self.hash_of(key));
         within(CALL_TIMEOUT_MS, delete.query_async(&mut connection)).await
     }
-}
 
-fn hash_of(key: &str) -> String {
-    format!("baodan:quota:{key}")
+    fn hash_of(&self, key: &str) -> String {
+        format!("{}:quota:{key}", self.prefix)
+    }
 }
 
 async fn within<T>(ms: u64, call: impl Future<Output = RedisResult<T>>) -> Result<T, QuotaError> {
@@ -117,8 +125,18 @@ mod tests {
         quota.count(&key, &[Window::new(5, 10), Window::new(5, 100)], 1).await.unwrap();
         quota.count(&key, &[Window::new(5, 10)], 1).await.unwrap();
         let mut connection = quota.connection.clone();
-        let ttl_ms: i64 = redis::cmd("PTTL").arg(hash_of(&key)).query_async(&mut connection).await.unwrap();
+        let ttl_ms: i64 = redis::cmd("PTTL").arg(quota.hash_of(&key)).query_async(&mut connection).await.unwrap();
         assert!((90_000..=100_000).contains(&ttl_ms), "{ttl_ms}");
+    }
+
+    #[tokio::test]
+    async fn systems_with_different_prefixes_do_not_share_counts() {
+        let (one, other) = (connected().await.prefixed("test-one"), connected().await.prefixed("test-other"));
+        let key = format!("test-prefix-{}", crate::seal::random_token(9));
+        let window = [Window::new(5, 10)];
+        one.count(&key, &window, 3).await.unwrap();
+        assert_eq!(other.count(&key, &window, 0).await.unwrap()[0].used, 0);
+        assert_eq!(one.count(&key, &window, 0).await.unwrap()[0].used, 3);
     }
 
     #[tokio::test]

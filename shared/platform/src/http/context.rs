@@ -177,6 +177,7 @@ pub async fn speak<B: MessageBody + 'static>(
     context
         .scope(async move {
             next.call(req).await.map_err(|e| {
+                log_failure(&e);
                 let response = e.error_response();
                 InternalError::from_response(e, response).into()
             })
@@ -186,6 +187,10 @@ pub async fn speak<B: MessageBody + 'static>(
 
 /// Logs an error that is ours with its causes; what the caller did wrong goes to debug.
 fn log_failure(error: &Error) {
+    // Rendered, and logged, by a middleware further in.
+    if error.as_error::<InternalError<Error>>().is_some() {
+        return;
+    }
     let request_id = RequestContext::current().request_id.clone();
     let status = error.as_response_error().status_code();
     let chain = error.as_error::<ApiError>().map_or_else(|| error.to_string(), ApiError::chain);

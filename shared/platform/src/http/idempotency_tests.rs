@@ -18,12 +18,19 @@ impl Drop for Folder {
     }
 }
 
+/// SQLite, or a schema of its own in the PostgreSQL that `BAODAN_TEST_POSTGRES_URL` names.
 async fn world() -> World {
-    let folder =
-        Folder(std::env::temp_dir().join(format!("idempotency-{}", crate::http::context::new_request_id())));
+    let name = format!("idempotency_{}", crate::http::context::new_request_id());
+    let folder = Folder(std::env::temp_dir().join(&name));
     std::fs::create_dir_all(&folder.0).expect("a folder");
-    let settings = DatabaseSettings::default().for_service("test", &folder.0);
-    let db = Db::connect(&settings).await.expect("a database");
+    #[allow(clippy::disallowed_methods)] // a test's switch, not a setting
+    let url = std::env::var("BAODAN_TEST_POSTGRES_URL").ok();
+    let settings = DatabaseSettings {
+        schema: url.as_ref().map(|_| name),
+        url: url.map(Into::into),
+        ..Default::default()
+    };
+    let db = Db::connect(&settings.for_service("test", &folder.0)).await.expect("a database");
     PlatformTables.up(&SchemaManager::new(db.conn())).await.expect("tables");
     db.conn().execute_unprepared("CREATE TABLE change (n INTEGER)").await.expect("a table");
     World { db, clock: Clock::manual(1_795_000_000_000), _folder: folder }

@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn every_fen_survives_the_way_over_a_json_number() {
-        for fen in (0..2_000_i64).chain([123_456_789_01, MAX_FEN - 1, MAX_FEN]) {
+        for fen in (0..2_000_i64).chain([12_345_678_901, MAX_FEN - 1, MAX_FEN]) {
             let json = format!("{}.{:02}", fen / 100, fen % 100);
             let number: serde_json::Number = serde_json::from_str(&json).expect("a number");
             assert_eq!(parse_yuan(&number.to_string()), Ok(fen), "{json}");

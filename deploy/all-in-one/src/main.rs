@@ -1,1 +1,16 @@
-fn main() {}
+//! `baodan`: the whole system in one process, for a laptop and for small houses.
+
+mod cli;
+mod openapi;
+mod start;
+mod story;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::run().await
+}

@@ -1,6 +1,8 @@
 //! Settings of a process: defaults here ← `baodan.toml` ← environment (`BAODAN_…`, nested by `__`, or
 //! `…_FILE` naming a file that holds the value) ← flags. An empty environment starts the embedded mode.
 
+mod storage;
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -12,6 +14,8 @@ use chrono_tz::Tz;
 use config::{Config, Environment, File, FileFormat};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+
+pub use storage::StorageSettings;
 
 use crate::{bus::BusSettings, db::DatabaseSettings, seal, telemetry::TelemetrySettings};
 
@@ -40,6 +44,7 @@ pub struct Settings {
     pub gateway: GatewaySettings,
     pub auth: AuthSettings,
     pub callback: CallbackSettings,
+    pub storage: StorageSettings,
     /// Password of the account `admin` at the first start; absent = random, printed once.
     pub admin_password: Option<SecretString>,
     /// Comma-separated `host:port` or CIDR that callbacks may reach besides public addresses.
@@ -166,6 +171,7 @@ impl Default for Settings {
             gateway: GatewaySettings::default(),
             auth: AuthSettings::default(),
             callback: CallbackSettings::default(),
+            storage: StorageSettings::default(),
             admin_password: None,
             callback_allow: String::new(),
         }
@@ -237,6 +243,7 @@ impl Settings {
     pub fn validate(&self, embedded: bool) -> Result<(), SettingsError> {
         let mut problems = Vec::new();
         self.database.validate(&mut problems);
+        self.storage.validate(&mut problems);
         self.validate_secrets(&mut problems);
         if !embedded && self.bus.url.is_none() {
             problems.push("a lone service needs the broker: set bus.url (BAODAN_BUS__URL), or run `baodan` with everything inside".into());

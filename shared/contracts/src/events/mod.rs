@@ -5,7 +5,10 @@ mod identity;
 mod order;
 mod report;
 
-pub use identity::{KeyChanged, KeyOwner, PartnerChanged, PolicyChanged, TokenRevoked};
+pub use identity::{
+    DistributorChanged, KeyChanged, KeyOwner, KeyUsed, PartnerChanged, PartnerKeySettings, PolicyChanged,
+    TokenRevoked, sealed,
+};
 pub use order::{
     CustomerSummary, GoodsSummary, OrderRow, OrderStateChanged, PaymentSummary, PreviousStates, ReadingUsed,
 };
@@ -42,6 +45,8 @@ pub const ALL: &[EventType] = &[
     of::<WhitelistChanged>(Reach::Durable),
     of::<PartnerChanged>(Reach::Durable),
     of::<KeyChanged>(Reach::Durable),
+    of::<KeyUsed>(Reach::Durable),
+    of::<DistributorChanged>(Reach::Durable),
     of::<PolicyChanged>(Reach::Broadcast),
     of::<TokenRevoked>(Reach::Broadcast),
 ];
@@ -62,6 +67,7 @@ pub struct ConsumerSpec {
 /// Every durable queue. Each process declares all of them before it publishes, so that an event never
 /// finds nobody home, in whatever order the services were started.
 pub const CONSUMERS: &[ConsumerSpec] = &[
+    ConsumerSpec { name: "auth.key_usage", types: &[KeyUsed::TYPE] },
     ConsumerSpec { name: "order.reports", types: &[ReportChanged::TYPE] },
     ConsumerSpec { name: "order.keys", types: &[KeyChanged::TYPE] },
     ConsumerSpec { name: "sync.orders", types: &[OrderStateChanged::TYPE] },

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use contracts::{
     event::{Event, Payload},
     events::{
-        self, KeyChanged, OrderStateChanged, PartnerChanged, PolicyChanged, ReadingUsed, ReportChanged, TokenRevoked,
-        WhitelistChanged,
+        self, DistributorChanged, KeyChanged, KeyUsed, OrderStateChanged, PartnerChanged, PolicyChanged, ReadingUsed,
+        ReportChanged, TokenRevoked, WhitelistChanged,
     },
 };
 use serde_json::Value;
@@ -37,6 +37,8 @@ fn understand(event: &Event) -> Value {
         WhitelistChanged::TYPE => understood::<WhitelistChanged>(event),
         PartnerChanged::TYPE => understood::<PartnerChanged>(event),
         KeyChanged::TYPE => understood::<KeyChanged>(event),
+        KeyUsed::TYPE => understood::<KeyUsed>(event),
+        DistributorChanged::TYPE => understood::<DistributorChanged>(event),
         PolicyChanged::TYPE => understood::<PolicyChanged>(event),
         TokenRevoked::TYPE => understood::<TokenRevoked>(event),
         other => panic!("no reader for {other}"),

@@ -168,7 +168,11 @@ mod tests {
             assert!(quota.len() <= 100);
         }
         assert!(!take(&quota, "victim", &lock).is_admitted(), "the flood pushed a longer lock out");
-        assert_eq!(quota.lock().keys.len(), quota.lock().by_end.len());
+        let (keys, ends) = {
+            let counts = quota.lock();
+            (counts.keys.len(), counts.by_end.len())
+        };
+        assert_eq!(keys, ends);
 
         clock.advance_ms(901_000);
         for _ in 0..20 {

@@ -3,7 +3,12 @@
 //! All windows of a key live in one hash, so every script touches one key and runs on a cluster as it is.
 //! The script uses the server's clock and leaves nothing without an expiry.
 
-use std::{fmt, future::Future, sync::{Arc, LazyLock}, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use redis::{
     Client, RedisResult, Script,
@@ -60,7 +65,10 @@ impl RedisQuota {
             .set_response_timeout(Some(Duration::from_millis(CALL_TIMEOUT_MS)))
             .set_min_delay(Duration::from_millis(RECONNECT_MIN_MS))
             .set_max_delay(Duration::from_millis(RECONNECT_MAX_MS));
-        Ok(Self { connection: ConnectionManager::new_lazy_with_config(client, config)?, prefix: "baodan".into() })
+        Ok(Self {
+            connection: ConnectionManager::new_lazy_with_config(client, config)?,
+            prefix: "baodan".into(),
+        })
     }
 
     /// The same store with keys of its own, `<prefix>:quota:…`, for systems that share a Redis.
@@ -125,7 +133,8 @@ mod tests {
         quota.count(&key, &[Window::new(5, 10), Window::new(5, 100)], 1).await.unwrap();
         quota.count(&key, &[Window::new(5, 10)], 1).await.unwrap();
         let mut connection = quota.connection.clone();
-        let ttl_ms: i64 = redis::cmd("PTTL").arg(quota.hash_of(&key)).query_async(&mut connection).await.unwrap();
+        let ttl_ms: i64 =
+            redis::cmd("PTTL").arg(quota.hash_of(&key)).query_async(&mut connection).await.unwrap();
         assert!((90_000..=100_000).contains(&ttl_ms), "{ttl_ms}");
     }
 

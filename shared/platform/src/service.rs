@@ -64,7 +64,7 @@ impl Shared {
             None => Bus::InProcess(InProcessBus::default()),
         };
         let quota = match &settings.redis.url {
-            Some(url) => Quota::Redis(RedisQuota::connect(url).await?.prefixed(settings.redis.prefix())),
+            Some(url) => Quota::Redis(RedisQuota::lazy(url)?.prefixed(settings.redis.prefix())),
             None => Quota::Memory(MemoryQuota::new(clock.clone(), MAX_QUOTA_KEYS)),
         };
         Ok(Self { settings: Arc::new(settings), clock, bus, quota })

@@ -257,9 +257,8 @@ impl Settings {
                 self.listen
             ));
         }
-        if let Err(e) = self.retry_schedule() {
-            problems.push(e);
-        }
+        problems.extend(self.retry_schedule().err());
+        problems.extend(self.telemetry.validate().err());
         if problems.is_empty() { Ok(()) } else { Err(SettingsError::Invalid(problems)) }
     }
 

@@ -57,6 +57,7 @@ struct Inner {
     errors: Vec<(String, Message)>,
     retry_after_seconds: Option<u64>,
     dialect: Option<Dialect>,
+    data: Option<serde_json::Value>,
     source: Option<Source>,
 }
 
@@ -72,6 +73,7 @@ impl ApiError {
             errors: Vec::new(),
             retry_after_seconds: None,
             dialect: None,
+            data: None,
             source: None,
         }))
     }
@@ -230,6 +232,14 @@ impl ApiError {
         self
     }
 
+    /// Adds facts a program can act on (the id that exists already, the states that are allowed): they
+    /// stand under `data` of the body.
+    #[must_use]
+    pub fn with_data(mut self, data: serde_json::Value) -> Self {
+        self.0.data = Some(data);
+        self
+    }
+
     /// Renders in `dialect`, whatever the request's context says.
     #[must_use]
     pub fn in_dialect(mut self, dialect: Dialect) -> Self {
@@ -258,6 +268,10 @@ impl ApiError {
 
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.0.retry_after_seconds
+    }
+
+    pub fn data(&self) -> Option<&serde_json::Value> {
+        self.0.data.as_ref()
     }
 
     pub(super) fn dialect(&self) -> Option<Dialect> {

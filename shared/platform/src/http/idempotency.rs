@@ -8,7 +8,7 @@
 //! Never call [`begin`] or [`Guard::release`] while holding a `WriteTx`: on SQLite there is one writer.
 
 use actix_web::{
-    FromRequest, HttpRequest, HttpResponse,
+    FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder,
     dev::Payload,
     http::{StatusCode, header::ContentType},
 };
@@ -246,12 +246,28 @@ pub async fn answer<A: Serialize, E: Into<ApiError>>(
     body_sha256: &str,
     work: impl AsyncFnOnce(&WriteTx) -> Result<A, E>,
 ) -> Result<HttpResponse, ApiError> {
+    answer_with_status(db, clock, scope, key, body_sha256, async |tx| Ok::<_, E>((200, work(tx).await?)))
+        .await
+}
+
+/// As [`answer`], for work that names its HTTP status: a refusal that is kept all the same, because it wrote.
+///
+/// # Errors
+/// As [`answer`].
+pub async fn answer_with_status<A: Serialize, E: Into<ApiError>>(
+    db: &Db,
+    clock: &Clock,
+    scope: &str,
+    key: &IdempotencyKey,
+    body_sha256: &str,
+    work: impl AsyncFnOnce(&WriteTx) -> Result<(u16, A), E>,
+) -> Result<HttpResponse, ApiError> {
     let guard = match begin(db, clock, scope, key, body_sha256).await? {
         Begin::Fresh(guard) => guard,
         Begin::Replay { status, answer } => return Ok(replay(status, answer)),
     };
     match change(db, &guard, work).await {
-        Ok(text) => Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text)),
+        Ok((status, text)) => Ok(json_answer(status).body(text)),
         Err(e) => {
             guard.release(db).await;
             Err(e)
@@ -259,22 +275,28 @@ pub async fn answer<A: Serialize, E: Into<ApiError>>(
     }
 }
 
+fn json_answer(status: u16) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::OK));
+    response.content_type(ContentType::json());
+    response
+}
+
 async fn change<A: Serialize, E: Into<ApiError>>(
     db: &Db,
     guard: &Guard,
-    work: impl AsyncFnOnce(&WriteTx) -> Result<A, E>,
-) -> Result<String, ApiError> {
+    work: impl AsyncFnOnce(&WriteTx) -> Result<(u16, A), E>,
+) -> Result<(u16, String), ApiError> {
     let tx = db.write_tx().await?;
     let done = async {
-        let answer = work(&tx).await.map_err(Into::into)?;
+        let (status, answer) = work(&tx).await.map_err(Into::into)?;
         let text = serde_json::to_string(&answer).map_err(ApiError::internal)?;
-        guard.store(&tx, 200, &text).await?;
-        Ok(text)
+        guard.store(&tx, status, &text).await?;
+        Ok((status, text))
     };
     match done.await {
-        Ok(text) => {
+        Ok(answer) => {
             tx.commit().await?;
-            Ok(text)
+            Ok(answer)
         }
         Err(e) => {
             // The cause is told, not a rollback that failed as well: the connection is given up then.
@@ -286,10 +308,7 @@ async fn change<A: Serialize, E: Into<ApiError>>(
 
 /// The answer of [`Begin::Replay`].
 pub fn replay(status: u16, answer: String) -> HttpResponse {
-    HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::OK))
-        .content_type(ContentType::json())
-        .insert_header((REPLAYED_HEADER, "true"))
-        .body(answer)
+    json_answer(status).insert_header((REPLAYED_HEADER, "true")).body(answer)
 }
 
 /// Deletes what is older than [`KEEP_MS`], in bounded batches; for a timed job. Returns the number of rows.

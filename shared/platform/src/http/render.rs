@@ -39,7 +39,7 @@ impl ApiError {
     /// knows them builds its own body from [`Self::partner_code`] and [`Self::sentence`].
     pub fn body(&self, dialect: Dialect, language: Language, request_id: &str) -> Value {
         let sentence = self.sentence(language, request_id);
-        match dialect {
+        let mut body = match dialect {
             Dialect::Admin => {
                 let fields: Map<String, Value> = self
                     .errors()
@@ -55,7 +55,11 @@ impl ApiError {
                 "code": self.partner_code(), "msg": sentence, "data": null, "debug": "",
                 "exec_time": 0.0, "user_ip": "", "ip": "",
             }),
+        };
+        if let Some(data) = self.data() {
+            body["data"] = data.clone();
         }
+        body
     }
 }
 
@@ -179,6 +183,14 @@ mod tests {
         let (status, body, _) =
             rendered(ApiError::refused("x", "x"), context(Dialect::Admin, Language::Zh)).await;
         assert_eq!((status, body), (400, json!({"status": 2, "error": "x", "errors": {}})));
+    }
+
+    #[actix_web::test]
+    async fn facts_for_programs_stand_under_data() {
+        for dialect in [Dialect::Admin, Dialect::Supplier, Dialect::Partner] {
+            let error = ApiError::refused("x", "x").with_data(json!({"id": 5}));
+            assert_eq!(rendered(error, context(dialect, Language::Zh)).await.1["data"], json!({"id": 5}));
+        }
     }
 
     #[actix_web::test]

@@ -59,7 +59,8 @@ impl StorageSettings {
         if self.access_key.is_some() {
             if self.secret_key.is_none() {
                 problems.push(
-                    "storage.access_key is set, storage.secret_key is not (BAODAN_STORAGE__SECRET_KEY)".into(),
+                    "storage.access_key is set, storage.secret_key is not (BAODAN_STORAGE__SECRET_KEY)"
+                        .into(),
                 );
             }
             if self.public_url.is_none() || self.private_url.is_none() {

@@ -9,7 +9,7 @@ pub struct ReportChanged {
     /// Rises by one with every change; a reader keeps the highest it has seen.
     pub version: i64,
     pub title: String,
-    /// Public URL or storage key, as stored.
+    /// Public URL.
     pub cover: String,
     pub price_fen: i64,
     /// Readings an order of size 1 grants.

@@ -1,0 +1,54 @@
+CREATE TABLE report (
+    id {{identity}},
+    version BIGINT NOT NULL,
+    title TEXT NOT NULL,
+    cover TEXT NOT NULL,
+    type_id BIGINT NOT NULL,
+    intro TEXT NOT NULL,
+    directory TEXT NOT NULL,
+    short_intro TEXT NOT NULL,
+    file_name TEXT NOT NULL,
+    file_src TEXT NOT NULL,
+    file_format TEXT NOT NULL,
+    file_size BIGINT NOT NULL,
+    file_base TEXT NOT NULL,
+    file_full TEXT NOT NULL,
+    price_fen BIGINT NOT NULL,
+    read_count BIGINT NOT NULL,
+    status SMALLINT NOT NULL,
+    publish_at BIGINT NOT NULL,
+    due_at BIGINT NOT NULL,
+    subscribe_count BIGINT NOT NULL,
+    copied_at BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    deleted_at BIGINT NOT NULL
+);
+-- What the publisher looks for; nearly always empty.
+CREATE INDEX report_due_at ON report (due_at) WHERE due_at > 0;
+CREATE INDEX report_publish_at ON report (publish_at);
+CREATE INDEX report_file_base ON report (file_base);
+CREATE INDEX report_file_full ON report (file_full);
+
+CREATE TABLE white_list_entry (
+    id BIGINT NOT NULL PRIMARY KEY,
+    report_id BIGINT NOT NULL,
+    version BIGINT NOT NULL,
+    given_user TEXT NOT NULL,
+    given_position TEXT NOT NULL,
+    given_company TEXT NOT NULL,
+    mobile TEXT NOT NULL,
+    read_count BIGINT NOT NULL,
+    residue_count BIGINT NOT NULL,
+    state SMALLINT NOT NULL,
+    author TEXT NOT NULL,
+    import_id BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+-- Pages of one report, in order of id.
+CREATE INDEX white_list_entry_page ON white_list_entry (report_id, id);
+-- Readings and repeats: one person in one report.
+CREATE INDEX white_list_entry_person ON white_list_entry (report_id, mobile);
+-- Undo of an import.
+CREATE INDEX white_list_entry_import ON white_list_entry (import_id) WHERE import_id > 0;

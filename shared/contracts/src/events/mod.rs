@@ -12,7 +12,7 @@ pub use identity::{
 pub use order::{
     CustomerSummary, GoodsSummary, OrderRow, OrderStateChanged, PaymentSummary, PreviousStates, ReadingUsed,
 };
-pub use report::{ReportChanged, WhitelistChanged};
+pub use report::{ReportChanged, WhitelistBatchChanged, WhitelistChanged};
 
 use crate::event::Payload;
 
@@ -43,6 +43,7 @@ pub const ALL: &[EventType] = &[
     of::<ReadingUsed>(Reach::Durable),
     of::<ReportChanged>(Reach::Durable),
     of::<WhitelistChanged>(Reach::Durable),
+    of::<WhitelistBatchChanged>(Reach::Durable),
     of::<PartnerChanged>(Reach::Durable),
     of::<KeyChanged>(Reach::Durable),
     of::<KeyUsed>(Reach::Durable),

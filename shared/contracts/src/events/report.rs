@@ -23,6 +23,7 @@ pub struct ReportChanged {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WhitelistChanged {
     pub id: i64,
+    /// 1 when made, rises by one with every change; a reader keeps the highest it has seen.
     pub version: i64,
     pub report_id: i64,
     pub given_user: String,
@@ -36,6 +37,14 @@ pub struct WhitelistChanged {
     pub created_at: i64,
 }
 
+/// Many white-list entries changed at once (an import, its undo): one event instead of thousands. Each entry
+/// means what it means alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WhitelistBatchChanged {
+    /// At most 500, all of one report.
+    pub entries: Vec<WhitelistChanged>,
+}
+
 impl Payload for ReportChanged {
     const TYPE: &'static str = "report.changed";
     const VERSION: u32 = 1;
@@ -43,5 +52,10 @@ impl Payload for ReportChanged {
 
 impl Payload for WhitelistChanged {
     const TYPE: &'static str = "whitelist.changed";
+    const VERSION: u32 = 1;
+}
+
+impl Payload for WhitelistBatchChanged {
+    const TYPE: &'static str = "whitelist.batch_changed";
     const VERSION: u32 = 1;
 }

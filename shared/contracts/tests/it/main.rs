@@ -9,7 +9,8 @@ use contracts::{
     event::{Event, Payload},
     events::{
         self, DistributorChanged, KeyChanged, KeyUsed, OrderStateChanged, PartnerChanged, PolicyChanged, ReadingUsed,
-        ReportChanged, TokenRevoked, WhitelistChanged,
+        ReportChanged, TokenRevoked, WhitelistBatchChanged,
+        WhitelistChanged,
     },
 };
 use serde_json::Value;
@@ -35,6 +36,7 @@ fn understand(event: &Event) -> Value {
         ReadingUsed::TYPE => understood::<ReadingUsed>(event),
         ReportChanged::TYPE => understood::<ReportChanged>(event),
         WhitelistChanged::TYPE => understood::<WhitelistChanged>(event),
+        WhitelistBatchChanged::TYPE => understood::<WhitelistBatchChanged>(event),
         PartnerChanged::TYPE => understood::<PartnerChanged>(event),
         KeyChanged::TYPE => understood::<KeyChanged>(event),
         KeyUsed::TYPE => understood::<KeyUsed>(event),

@@ -201,7 +201,7 @@ async fn record(tx: &WriteTx, consumer: &str, events: &[Event], now: i64) -> Res
     let (backend, sql) = db::dialect(
         tx,
         "INSERT INTO inbox (consumer, event_id, received_at)
-            SELECT $1, id, $2 FROM json_array_elements_text($3::json) AS id
+            SELECT $1, e.id, $2 FROM json_array_elements_text($3::json) AS e(id)
             ON CONFLICT DO NOTHING RETURNING event_id",
         "INSERT INTO inbox (consumer, event_id, received_at)
             SELECT $1, value, $2 FROM json_each($3) WHERE true

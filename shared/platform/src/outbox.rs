@@ -233,7 +233,8 @@ async fn delete(db: &Db, ids: &[i64]) -> Result<(), DbErr> {
     let tx = db.write_tx().await?;
     let (backend, sql) = db::dialect(
         &tx,
-        "DELETE FROM outbox WHERE id IN (SELECT id::bigint FROM json_array_elements_text($1::json) AS id)",
+        // `AS id` alone would name the table: the column inside would then be outbox.id, and every row be deleted.
+        "DELETE FROM outbox WHERE id IN (SELECT done.id::bigint FROM json_array_elements_text($1::json) AS done(id))",
         "DELETE FROM outbox WHERE id IN (SELECT value FROM json_each($1))",
     );
     tx.execute_raw(Statement::from_sql_and_values(backend, sql, [ids.into()])).await?;

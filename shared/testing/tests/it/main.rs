@@ -1,0 +1,6 @@
+#![allow(clippy::unwrap_used)]
+
+mod bed;
+mod client;
+mod mini;
+mod receiver;

@@ -200,6 +200,7 @@ pub fn random_token(bytes: usize) -> String {
     URL_SAFE_NO_PAD.encode(raw)
 }
 
+#[allow(clippy::disallowed_methods)] // the one place that asks for randomness
 fn fill_random(out: &mut [u8]) {
     rand::fill(out).expect("a process without randomness must not go on");
 }

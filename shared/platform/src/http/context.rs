@@ -100,9 +100,7 @@ impl RequestContext {
 
 /// A new request id: 128 random bits in hex.
 pub fn new_request_id() -> String {
-    let mut bytes = [0_u8; 16];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system's random source works");
-    hex::encode(bytes)
+    hex::encode(crate::seal::random_bytes::<16>())
 }
 
 /// Is `id` fit to be logged and echoed?
@@ -111,7 +109,7 @@ pub fn is_request_id(id: &str) -> bool {
 }
 
 /// `version-trace-parent-flags` in lower hex, ids not all zero.
-fn is_traceparent(text: &str) -> bool {
+pub fn is_traceparent(text: &str) -> bool {
     let parts: Vec<_> = text.split('-').collect();
     let hex = |s: &str, n: usize| {
         s.len() == n && s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))

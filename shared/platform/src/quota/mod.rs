@@ -234,7 +234,7 @@ mod tests {
             let key = unique("concurrent");
             let takers = (0..50).map(|_| {
                 let (quota, key) = (quota.clone(), key.clone());
-                tokio::spawn(async move {
+                crate::lifecycle::spawn(async move {
                     let mut admitted = 0;
                     for _ in 0..4 {
                         let windows = [Window::new(37, 60), Window::new(1000, 3600)];

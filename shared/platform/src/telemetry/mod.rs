@@ -207,6 +207,7 @@ fn install_recorder() -> PrometheusHandle {
         tracing::warn!("another metrics recorder is installed already; /metrics stays empty");
     }
     let upkeep = handle.clone();
+    #[allow(clippy::disallowed_methods)] // a thread of its own, no worker is blocked
     let spawned = std::thread::Builder::new().name("metrics-upkeep".to_owned()).spawn(move || {
         loop {
             std::thread::sleep(UPKEEP_EVERY);

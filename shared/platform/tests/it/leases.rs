@@ -33,7 +33,7 @@ async fn fifty_takers_at_once_get_one_lease_and_fifty_different_nodes_are_not_to
     let tasks: Vec<_> = (0..50)
         .map(|i| {
             let (db, clock) = (platform.db.clone(), platform.clock.clone());
-            tokio::spawn(async move {
+            platform::lifecycle::spawn(async move {
                 let holder = Holder::new(&format!("h{i}"));
                 let one = lease::take(&db, &clock, "one", &holder, 60_000).await.unwrap();
                 (one, lease::take_node(&db, &clock, &holder).await.unwrap())

@@ -83,7 +83,7 @@ async fn an_event_is_handled_once_however_often_it_comes() {
     let again: Vec<_> = (0..20)
         .map(|_| {
             let (consumer, event) = (consumer.clone(), event.clone());
-            tokio::spawn(async move { consumer.take(&[event]).await })
+            platform::lifecycle::spawn(async move { consumer.take(&[event]).await })
         })
         .collect();
     for task in again {

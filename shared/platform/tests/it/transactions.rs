@@ -11,7 +11,7 @@ async fn two_hundred_concurrent_read_then_write_transactions_all_count() {
     let tasks: Vec<_> = (0..200)
         .map(|_| {
             let db = platform.db.clone();
-            tokio::spawn(async move {
+            platform::lifecycle::spawn(async move {
                 let tx = db.write_tx().await?;
                 let backend = tx.get_database_backend();
                 let lock = if db.is_postgres() { " FOR UPDATE" } else { "" };

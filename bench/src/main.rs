@@ -1,1 +1,129 @@
-fn main() {}
+//! `bench`: the project's measurements, each with its baseline in the same run, written to `bench/results.md`.
+//!
+//! Everything is bounded in number and time and stays on the loopback. What a subject starts it ends, by process
+//! id; what it puts into shared servers has a name of its own and is removed.
+
+mod callbacks;
+mod gateway;
+mod idle;
+mod machine;
+mod proc;
+mod receiver;
+mod report;
+mod shop;
+mod system;
+mod tools;
+mod upstream;
+mod wrk;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Parser, Subcommand};
+use report::Section;
+
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about = "Measures Baodan against its baselines; `make bench` builds what it needs and runs all"
+)]
+struct Arguments {
+    /// Where the findings are written.
+    #[arg(long, global = true, default_value = "bench/results.md")]
+    results: PathBuf,
+    /// Fewer and shorter rounds: shows that a subject runs, not what it measures; nothing is written.
+    #[arg(long, global = true)]
+    quick: bool,
+    #[command(subcommand)]
+    subject: Subject,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Subject {
+    /// Every subject, one after the other.
+    All,
+    /// Requests a second and CPU of the gateway against HAProxy.
+    Gateway,
+    /// State change → callback: latency, sustained rate, cost; both modes.
+    Callbacks,
+    /// Idle memory and start of the all-in-one.
+    Idle,
+    /// The bare loop, a child of `callbacks`.
+    #[command(hide = true)]
+    BareSender(callbacks::bare::BareArgs),
+    /// The empty server, a child of `idle`.
+    #[command(hide = true)]
+    EmptyServer { address: SocketAddr },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let measured = tokio::select! {
+        measured = measure(&arguments) => measured,
+        _ = tokio::signal::ctrl_c() => Err("interrupted; what was started has been ended".into()),
+    };
+    match measured {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            complain(&e);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs what was asked for.
+async fn measure(arguments: &Arguments) -> Result<(), String> {
+    match &arguments.subject {
+        Subject::BareSender(child) => callbacks::bare::child(child).await,
+        Subject::EmptyServer { address } => idle::empty_server(*address).await,
+        Subject::All => subjects(&[Subject::Idle, Subject::Gateway, Subject::Callbacks], arguments).await,
+        one => subjects(std::slice::from_ref(one), arguments).await,
+    }
+}
+
+/// A subject that fails does not keep the others from being measured.
+async fn subjects(subjects: &[Subject], arguments: &Arguments) -> Result<(), String> {
+    let mut failures = Vec::new();
+    for subject in subjects {
+        say(&format!("== {subject:?}"));
+        match section(subject, arguments.quick).await {
+            Ok(section) => {
+                say(&section.markdown());
+                if !arguments.quick {
+                    report::write(&arguments.results, &section)?;
+                }
+            }
+            Err(e) => failures.push(format!("{subject:?}: {e}")),
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+}
+
+async fn section(subject: &Subject, quick: bool) -> Result<Section, String> {
+    match subject {
+        Subject::Gateway => {
+            let (rounds, seconds) = if quick { (1, 2) } else { (5, 8) };
+            gateway::run(&gateway::Plan { rounds, seconds }).await
+        }
+        Subject::Callbacks => {
+            let (steady_changes, backlog, rounds) = if quick { (400, 1000, 1) } else { (4000, 5000, 3) };
+            let plan = callbacks::Plan { rate: 200, steady_changes, backlog, endpoints: 100, rounds };
+            callbacks::run(&plan).await
+        }
+        Subject::Idle => {
+            let (rounds, rest) = if quick { (1, 1) } else { (3, 10) };
+            idle::run(&idle::Plan { rounds, rest: Duration::from_secs(rest) }).await
+        }
+        other => Err(format!("{other:?} is no subject")),
+    }
+}
+
+#[allow(clippy::print_stdout)]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}
+
+#[allow(clippy::print_stderr)]
+fn complain(text: &str) {
+    eprintln!("bench: {text}");
+}

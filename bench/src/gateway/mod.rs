@@ -1,0 +1,228 @@
+//! Subject `gateway`: our gateway with everything switched on against HAProxy's JWT proxy, before the same
+//! upstream, with the same token, the same number of threads, the same load.
+
+mod haproxy;
+mod ours;
+pub mod token;
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    machine::{self, Foreign, Watch},
+    proc::Process,
+    report::{Section, Table, median, whole},
+    tools,
+    upstream::{self, Upstream},
+    wrk::{self, Load},
+};
+use haproxy::Logging;
+use token::Mint;
+
+const CONNECTIONS: u32 = 64;
+const WARM_UP_SECONDS: u32 = 3;
+/// The demand: at least as many requests a second as HAProxy.
+const TARGET_RATIO: f64 = 1.0;
+
+/// How long and how often.
+pub struct Plan {
+    pub rounds: usize,
+    pub seconds: u32,
+}
+
+/// One of those that are compared.
+struct Contestant {
+    label: &'static str,
+    address: SocketAddr,
+    /// `None`: the upstream itself.
+    process: Option<Process>,
+    rounds: Vec<(Load, f64)>,
+}
+
+impl Contestant {
+    fn cpu_seconds(&self) -> Result<f64, String> {
+        self.process.as_ref().map_or(Ok(0.0), Process::cpu_seconds)
+    }
+
+    async fn round(&mut self, token: &str, seconds: u32, foreign: &mut Foreign) -> Result<(), String> {
+        let before = self.cpu_seconds()?;
+        let watch = Watch::begin(before);
+        let load = wrk::run(&self.url(), token, CONNECTIONS, seconds).await?;
+        let after = self.cpu_seconds()?;
+        foreign.end(&watch, after);
+        if load.failures > 0 {
+            return Err(format!("{}: {} of {} requests failed", self.label, load.failures, load.requests));
+        }
+        crate::say(&format!("  {}: {} requests/s", self.label, whole(load.per_second)));
+        let cpu = (after - before) / load.requests * 10_000.0;
+        self.rounds.push((load, cpu));
+        Ok(())
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}{}", self.address, upstream::PATH)
+    }
+
+    fn median(&self, figure: impl Fn(&(Load, f64)) -> f64) -> f64 {
+        median(&self.rounds.iter().map(figure).collect::<Vec<_>>())
+    }
+}
+
+pub async fn run(plan: &Plan) -> Result<Section, String> {
+    tools::ensure("haproxy", "haproxy")?;
+    tools::ensure("wrk", "wrk")?;
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let upstream = Upstream::start(threads)?;
+    let mint =
+        Mint { kid: "k1".into(), secret: platform::seal::random_token(32), issuer: "acp-api-bench".into() };
+    let mut contestants = start(&mint, &upstream, threads, folder.path()).await?;
+    for contestant in contestants.iter().filter(|c| c.process.is_some()) {
+        check_the_door(contestant, &mint).await?;
+    }
+    let token = mint.good()?;
+    let mut unused = Foreign::default();
+    for contestant in &mut contestants {
+        contestant.round(&token, WARM_UP_SECONDS, &mut unused).await?;
+        contestant.rounds.clear();
+    }
+    let mut foreign = Foreign::default();
+    for round in 0..plan.rounds {
+        crate::say(&format!("round {} of {}", round + 1, plan.rounds));
+        // Nobody is always first or always after the same one.
+        contestants.rotate_left(1);
+        for contestant in &mut contestants {
+            contestant.round(&token, plan.seconds, &mut foreign).await?;
+        }
+    }
+    Ok(section(contestants, plan, threads, &foreign))
+}
+
+const OURS: &str = "baodan gateway, everything on";
+const BASELINE: &str = "HAProxy, jwt_verify + exp";
+const BASELINE_LOGGING: &str = "HAProxy, jwt_verify + exp, httplog";
+const UPSTREAM: &str = "the upstream alone";
+const ORDER: [&str; 4] = [OURS, BASELINE, BASELINE_LOGGING, UPSTREAM];
+
+async fn start(
+    mint: &Mint,
+    upstream: &Upstream,
+    threads: usize,
+    folder: &Path,
+) -> Result<Vec<Contestant>, String> {
+    let mut contestants = Vec::new();
+    for (label, name, logging) in
+        [(BASELINE, "haproxy", Logging::Off), (BASELINE_LOGGING, "haproxy-httplog", Logging::Requests)]
+    {
+        let address = tools::free_address()?;
+        let mut process =
+            haproxy::start(name, logging, address, upstream.address, threads, &mint.secret, folder)?;
+        until_it_refuses(&mut process, address).await?;
+        contestants.push(Contestant { label, address, process: Some(process), rounds: Vec::new() });
+    }
+    let address = tools::free_address()?;
+    let process = ours::start(address, upstream.address, threads, mint, folder).await?;
+    contestants.push(Contestant { label: OURS, address, process: Some(process), rounds: Vec::new() });
+    contestants.push(Contestant {
+        label: UPSTREAM,
+        address: upstream.address,
+        process: None,
+        rounds: Vec::new(),
+    });
+    Ok(contestants)
+}
+
+/// HAProxy has no readiness of its own: it is there when it answers at all.
+async fn until_it_refuses(process: &mut Process, address: SocketAddr) -> Result<(), String> {
+    let started = Instant::now();
+    loop {
+        let answer =
+            tools::first_line(address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        if answer.is_ok_and(|line| line.starts_with("HTTP/1.1 401")) {
+            return Ok(());
+        }
+        process.check()?;
+        if started.elapsed() > Duration::from_secs(10) {
+            return Err(format!("{} does not answer: {}", process.name(), process.log_tail()));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A gateway that lets everything through would be the fastest.
+async fn check_the_door(contestant: &Contestant, mint: &Mint) -> Result<(), String> {
+    let client = platform::http::outgoing(&platform::http::OutgoingSettings::default())
+        .build()
+        .map_err(|e| e.to_string())?;
+    let cases = [
+        ("a good token", Some(mint.good()?), 200),
+        ("an expired token", Some(mint.expired()?), 401),
+        ("a forged token", Some(mint.forged()?), 401),
+        ("no token", None, 401),
+    ];
+    for (what, token, expected) in cases {
+        let mut request = client.get(contestant.url());
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.map_err(|e| format!("{}: {e}", contestant.label))?;
+        let status = answer.status().as_u16();
+        if status != expected {
+            let body = answer.text().await.unwrap_or_default();
+            return Err(format!(
+                "{} answered {status} to {what} instead of {expected}: {body}",
+                contestant.label
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn section(mut contestants: Vec<Contestant>, plan: &Plan, threads: usize, foreign: &Foreign) -> Section {
+    contestants.sort_by_key(|c| ORDER.iter().position(|label| *label == c.label));
+    let baseline: Vec<f64> = contestants
+        .iter()
+        .find(|c| c.label == BASELINE)
+        .map(|c| c.rounds.iter().map(|r| r.0.per_second).collect())
+        .unwrap_or_default();
+    // Round by round: neighbours in time shared the machine's mood.
+    let ratio = |c: &Contestant| {
+        median(&c.rounds.iter().zip(&baseline).map(|(r, b)| r.0.per_second / b).collect::<Vec<_>>())
+    };
+    let ours = contestants.iter().find(|c| c.label == OURS).map_or(f64::NAN, ratio);
+    let mut table = Table::new(
+        "GET /api/report, HS256 token, answer of 1 KiB, 64 connections",
+        &["", "requests/s", "÷ HAProxy", "CPU-s per 10k requests", "p50 ms", "p99 ms", "RSS MiB"],
+    );
+    for c in &contestants {
+        let cpu = c.median(|r| r.1);
+        let rss = c.process.as_ref().and_then(|p| p.memory_kib("VmRSS").ok());
+        table.row(vec![
+            c.label.into(),
+            whole(c.median(|r| r.0.per_second)),
+            format!("{:.2}", ratio(c)),
+            if c.process.is_some() { format!("{cpu:.3}") } else { "–".into() },
+            format!("{:.2}", c.median(|r| r.0.p50_ms)),
+            format!("{:.2}", c.median(|r| r.0.p99_ms)),
+            rss.map_or_else(|| "–".into(), |kib| format!("{:.1}", kib as f64 / 1024.0)),
+        ]);
+    }
+    let verdict = if ours >= TARGET_RATIO { "reached" } else { "**not reached**" };
+    let rounds = format!("{} alternating rounds of {} s after a warm-up, medians", plan.rounds, plan.seconds);
+    let versions = [machine::rustc(), machine::package("haproxy"), machine::package("wrk")];
+    Section {
+        subject: "gateway",
+        title: "网关 Gateway against HAProxy",
+        circumstances: machine::circumstances(&rounds, &versions, foreign),
+        tables: vec![table],
+        notes: vec![
+            format!("Target of at least {TARGET_RATIO:.1}× HAProxy: {verdict}, {ours:.2}×."),
+            "Before the first round each door was seen to pass a good token and to refuse an expired, a forged and a missing one with 401.".into(),
+            format!("Gateway and HAProxy have {threads} threads each; wrk, the upstream and the gateway share the cores. HAProxy: `http-reuse always`, no log (its default) in the row that counts; the third row logs each request to a file as our gateway does."),
+            "Everything on: token (algorithm, kid, issuer, expiry, revocation), permission, header allow-list, signed internal token, request id, trace context, access log to a file, metrics.".into(),
+        ],
+    }
+}

@@ -11,6 +11,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Sta
 use crate::tools;
 
 /// What one run uses of the servers.
+#[derive(Clone)]
 pub struct Servers {
     /// Database name, queue prefix and key prefix.
     name: String,
@@ -128,5 +129,30 @@ impl Servers {
         let mut command = redis::cmd("EVAL");
         command.arg(script).arg(0).arg(format!("{}:*", self.name));
         self.redis_command(&command).await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn databases(servers: &Servers) -> usize {
+        let admin = servers.admin().await.expect("PostgreSQL");
+        let sql = format!("SELECT datname::text FROM pg_database WHERE datname = '{}'", servers.name);
+        let rows = admin.query_all_raw(Statement::from_string(admin.get_database_backend(), sql)).await;
+        rows.expect("a list").len()
+    }
+
+    #[tokio::test]
+    async fn a_run_leaves_nothing_in_the_servers() {
+        let servers = Servers::prepare().await.expect("PostgreSQL, RabbitMQ and Redis");
+        assert_eq!(databases(&servers).await, 1);
+        let key = format!("{}:quota:x", servers.name);
+        servers.redis_command(redis::cmd("SET").arg(&key).arg(1)).await.expect("set");
+        let again = Servers { versions: Vec::new(), ..servers.clone() };
+        servers.clean_up().await.expect("removed");
+        assert_eq!(databases(&again).await, 0);
+        let left = again.redis_command(redis::cmd("EXISTS").arg(&key)).await.expect("asked");
+        assert_eq!(left, redis::Value::Int(0));
     }
 }

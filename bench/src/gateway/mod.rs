@@ -56,6 +56,9 @@ impl Contestant {
         if load.failures > 0 {
             return Err(format!("{}: {} of {} requests failed", self.label, load.failures, load.requests));
         }
+        if let Some(process) = &self.process {
+            process.forget_log()?;
+        }
         crate::say(&format!("  {}: {} requests/s", self.label, whole(load.per_second)));
         let cpu = (after - before) / load.requests * 10_000.0;
         self.rounds.push((load, cpu));

@@ -123,8 +123,7 @@ impl System {
             let address = tools::free_address()?;
             self.spawn(&format!("{}-service", service.as_str()), address, &settings)?;
             addresses.push(address);
-            let upstream = format!("BAODAN_GATEWAY__UPSTREAMS__{}", service.as_str().to_uppercase());
-            settings.push((upstream, format!("http://{address}")));
+            settings.push(upstream(service, address));
         }
         let address = tools::free_address()?;
         self.spawn("gateway", address, &settings)?;
@@ -178,8 +177,13 @@ impl System {
 /// Environment variables.
 pub type Settings = Vec<(String, String)>;
 
+/// The setting that tells the gateway where a service is.
+pub fn upstream(service: ServiceName, address: SocketAddr) -> (String, String) {
+    (format!("BAODAN_GATEWAY__UPSTREAMS__{}", service.as_str().to_uppercase()), format!("http://{address}"))
+}
+
 /// One of our binaries with these settings and no others, whatever the shell has set.
-fn bare(binary: &str, folder: &Path, settings: &Settings) -> Result<Command, String> {
+pub fn bare(binary: &str, folder: &Path, settings: &Settings) -> Result<Command, String> {
     let mut command = Command::new(tools::own(binary)?);
     command.current_dir(folder).env_clear().envs(settings.iter().map(|(k, v)| (k, v)));
     Ok(command)

@@ -28,7 +28,7 @@ use crate::{
 /// Password of the account `admin` on every bed.
 pub const ADMIN_PASSWORD: &str = "Bao-dan-bed-2026";
 /// Connections of one service: a bed of five services leaves room for others under PostgreSQL's 100.
-const MAX_CONNECTIONS: u32 = 5;
+pub(crate) const MAX_CONNECTIONS: u32 = 5;
 /// Id node of the events the bed makes itself; services start counting at 0.
 const ID_NODE: i64 = 31;
 
@@ -251,7 +251,7 @@ fn lock(nodes: &Mutex<Vec<Arc<Node>>>) -> MutexGuard<'_, Vec<Arc<Node>>> {
 }
 
 /// `t` and 12 hex digits: fit for a schema, a queue and a key.
-fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     seal::random_bytes::<6>().iter().fold("t".to_owned(), |id, byte| format!("{id}{byte:02x}"))
 }
 

@@ -27,6 +27,7 @@ mod mode;
 mod postgres;
 mod raw;
 mod receiver;
+mod system;
 mod tap;
 mod wait;
 
@@ -37,4 +38,5 @@ pub use client::{Client, Request};
 pub use mode::Mode;
 pub use raw::raw_http;
 pub use receiver::{CallbackReceiver, Received, Reply};
+pub use system::{forget_system, system_environment};
 pub use wait::{Condition, PATIENCE, wait_until};

@@ -61,10 +61,16 @@ impl Postgres {
         if found.is_none() {
             create_table(&conn).await?;
         }
-        let insert = "INSERT INTO public.bed (id, started_at) VALUES ($1, extract(epoch FROM now())::bigint)";
+        let insert = "INSERT INTO public.bed (id, started_at) VALUES ($1, extract(epoch FROM now())::bigint)
+            ON CONFLICT (id) DO NOTHING";
         conn.execute_raw(statement(insert, [bed.into()])).await?;
         sweep(&conn).await?;
         Ok(Self { conn, bed: bed.into() })
+    }
+
+    /// Leaves the bed registered: its processes live on.
+    pub async fn close(self) -> Result<(), DbErr> {
+        self.conn.close().await
     }
 
     /// Drops the bed's schemas and forgets it.

@@ -133,7 +133,15 @@ impl CallbackReceiver {
     /// # Panics
     /// Without a free port.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_on(0).await
+    }
+
+    /// Starts on this port of 127.0.0.1: a partner that was away is back.
+    ///
+    /// # Panics
+    /// When the port is taken.
+    pub async fn start_on(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(Mutex::new(State::default()));
         let serving = lifecycle::spawn(serve(listener, Arc::clone(&state)));

@@ -4,3 +4,4 @@ mod bed;
 mod client;
 mod mini;
 mod receiver;
+mod system;

@@ -108,7 +108,16 @@ pub(crate) async fn parked(db: &Db) -> Result<Vec<Parked>, DbErr> {
         .collect()
 }
 
+/// A stopped service leaves connections in its pool that died with its server's runtime; each is found out
+/// by its first use.
 async fn all(db: &Db, sql: &str) -> Result<Vec<sea_orm::QueryResult>, DbErr> {
     let conn = db.conn();
-    conn.query_all_raw(Statement::from_string(conn.get_database_backend(), sql)).await
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match conn.query_all_raw(Statement::from_string(conn.get_database_backend(), sql)).await {
+            Err(e) if tries < 32 && e.to_string().contains("being shutdown") => {}
+            answer => return answer,
+        }
+    }
 }

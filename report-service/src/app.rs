@@ -8,7 +8,7 @@ use platform::{
 };
 use utoipa::OpenApi;
 
-use crate::{migrations::Migrator, reports, storage::Storage};
+use crate::{migrations::Migrator, reports, storage::Storage, whitelist};
 
 /// What handlers and jobs are given. Cheap to clone.
 #[derive(Clone)]
@@ -20,7 +20,18 @@ pub struct Ctx {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Baodan report-service"),
-    paths(reports::http::list, reports::http::add, reports::http::info)
+    paths(
+        reports::http::list,
+        reports::http::add,
+        reports::http::info,
+        reports::http::modify,
+        reports::http::delete,
+        whitelist::http::list,
+        whitelist::http::add,
+        whitelist::http::info,
+        whitelist::http::edit,
+        whitelist::http::delete,
+    )
 )]
 struct ApiDoc;
 
@@ -35,6 +46,8 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
     let configure = move |cfg: &mut web::ServiceConfig| {
         cfg.app_data(data.clone());
         reports::http::routes(cfg);
+        whitelist::http::routes(cfg);
     };
-    Ok(Service::new(&ctx.platform, ApiDoc::openapi(), configure, Vec::new(), Vec::new()))
+    let workers = vec![reports::jobs::publisher(&ctx)];
+    Ok(Service::new(&ctx.platform, ApiDoc::openapi(), configure, Vec::new(), workers))
 }

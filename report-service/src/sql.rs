@@ -1,8 +1,8 @@
 //! SQL that more than one feature needs.
 
 use sea_orm::{
-    ColumnTrait, Value,
-    sea_query::{Expr, SimpleExpr},
+    ColumnTrait,
+    sea_query::{BinOper, Expr, ExprTrait, Func, SimpleExpr},
 };
 
 /// Does the column contain the text, whatever the case? `%`, `_` and the escape character itself are literal.
@@ -16,6 +16,8 @@ pub fn contains(column: impl ColumnTrait, text: &str) -> SimpleExpr {
         pattern.push(c);
     }
     pattern.push('%');
-    let column = Expr::col(column.as_column_ref());
-    Expr::cust_with_exprs("lower($1) LIKE lower($2) ESCAPE '!'", [column, Expr::val(Value::from(pattern))])
+    // Both sides are lowered by the database: its idea of "lower" is not Rust's.
+    let lowered = SimpleExpr::from(Func::lower(Expr::val(pattern)));
+    Expr::expr(Func::lower(Expr::col(column.as_column_ref())))
+        .binary(BinOper::Like, lowered.binary(BinOper::Escape, Expr::Constant('!'.into())))
 }

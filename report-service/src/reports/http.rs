@@ -5,23 +5,30 @@ use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 use chrono_tz::Tz;
 use platform::{
     clock::{self, day_start_ms, local_text},
-    http::{ApiError, Body, Fields, FromFields, IdempotencyKey, Query, caller::Identity, idempotency},
+    http::{
+        ApiError, Body, BodyLimit, Fields, FromFields, IdempotencyKey, Query, caller::Identity, idempotency,
+    },
 };
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     rules::{self, Status},
-    service::{self, NewFile, NewReport},
+    service::{self, NewFile, NewReport, ReportChange, ReportError},
     store::{self, Filter},
 };
 use crate::{
     app::Ctx,
     entities::report::Model,
-    whitelist::rules::{MAX_READS, MAX_ROWS, NewEntry},
+    whitelist::{
+        rules::{EntryChange, MAX_READS, MAX_ROWS, NewEntry},
+        service::RowChange,
+    },
     wire::{Data, Dated, Id, Page, Paging, Yuan},
 };
 
+/// A body with a `white_list` of some thousand rows; the gateway has the same limit.
+const WHITE_LIST_BYTES: usize = 4 * 1024 * 1024;
 const MAX_TITLE: usize = 255;
 const MAX_ADDRESS: usize = 1024;
 const MAX_TEXT: usize = 100_000;
@@ -30,9 +37,14 @@ const MAX_FILE_BYTES: i64 = 1 << 40;
 
 /// Adds this feature's routes.
 pub fn routes(cfg: &mut web::ServiceConfig) {
-    cfg.route("/api/report", web::get().to(list))
-        .route("/api/report", web::post().to(add))
-        .route("/api/report/{report_id}", web::get().to(info));
+    cfg.service(web::resource("/api/report").app_data(BodyLimit(WHITE_LIST_BYTES)).get(list).post(add))
+        .service(
+            web::resource("/api/report/{report_id}")
+                .app_data(BodyLimit(WHITE_LIST_BYTES))
+                .get(info)
+                .put(modify)
+                .delete(delete),
+        );
 }
 
 /// Filters of the report list.
@@ -153,6 +165,12 @@ impl FromFields for FileBody {
     }
 }
 
+impl From<FileBody> for NewFile {
+    fn from(file: FileBody) -> Self {
+        Self { name: file.file_name, src: file.src, format: file.format, size_bytes: file.size }
+    }
+}
+
 /// A new report. Numbers may come as strings; forms nest with brackets: `file[src]=`, `white_list[0][mobile]=`.
 #[derive(Debug, ToSchema)]
 pub struct AddBody {
@@ -218,12 +236,7 @@ impl AddBody {
             intro: self.intro,
             directory: self.directory,
             short_intro: self.short_intro.unwrap_or_default(),
-            file: NewFile {
-                name: self.file.file_name,
-                src: self.file.src,
-                format: self.file.format,
-                size_bytes: self.file.size,
-            },
+            file: self.file.into(),
             price_fen: self.price,
             read_count: self.read_count,
             status: self.status,
@@ -305,11 +318,6 @@ impl ReportInfo {
     }
 }
 
-/// 404/7 for a report that is not there.
-pub fn no_such_report() -> ApiError {
-    ApiError::not_found("报告不存在", "no such report")
-}
-
 /// One report.
 #[utoipa::path(
     get, path = "/api/report/{report_id}", operation_id = "PAYMENT_REPORT_INFO", tag = "reports",
@@ -320,6 +328,110 @@ pub async fn info(
     _caller: Identity,
     id: web::Path<i64>,
 ) -> Result<web::Json<Data<ReportInfo>>, ApiError> {
-    let report = store::find(ctx.platform.db.conn(), *id).await?.ok_or_else(no_such_report)?;
+    let report = store::find(ctx.platform.db.conn(), *id).await?.ok_or(ReportError::NotFound)?;
     Ok(web::Json(Data::new(ReportInfo::new(&ctx, report))))
+}
+
+/// A change of a report; absent = unchanged.
+#[derive(Debug, ToSchema)]
+pub struct ModifyBody {
+    title: Option<String>,
+    cover: Option<String>,
+    type_id: Option<i64>,
+    intro: Option<String>,
+    directory: Option<String>,
+    file: Option<FileBody>,
+    #[schema(value_type = Option<f64>)]
+    price: Option<i64>,
+    read_count: Option<i64>,
+    /// 0 waiting, 1 published, 2 withdrawn.
+    #[schema(value_type = Option<i64>)]
+    status: Option<Status>,
+    /// `YYYY-MM-DD HH:MM:SS`; with status 1 a future one = scheduled.
+    #[schema(value_type = Option<String>)]
+    publish_time: Option<NaiveDateTime>,
+    short_intro: Option<String>,
+    white_list: Option<Vec<RowChange>>,
+}
+
+impl FromFields for ModifyBody {
+    fn read(f: &mut Fields<'_>) -> Self {
+        Self {
+            title: filled_text(f, "title", MAX_TITLE),
+            cover: filled_text(f, "cover", MAX_ADDRESS),
+            type_id: f.optional_int("type_id", 0..=i64::MAX),
+            intro: filled_text(f, "intro", MAX_TEXT),
+            directory: filled_text(f, "directory", MAX_TEXT),
+            file: f.optional_object("file", FileBody::read),
+            price: f.optional_yuan("price"),
+            read_count: f.optional_int("read_count", 0..=MAX_READS),
+            status: f.optional_int("status", 0..=2).map(Status::from_number),
+            publish_time: read_publish_time(f),
+            short_intro: f.optional_text("short_intro", MAX_TEXT),
+            white_list: f.optional_list("white_list", MAX_ROWS, |f| RowChange {
+                id: f.optional_int("id", 1..=i64::MAX),
+                change: EntryChange::read(f),
+            }),
+        }
+    }
+}
+
+/// A text that may be absent, but not empty: a report cannot do without it.
+fn filled_text(f: &mut Fields<'_>, name: &str, max_chars: usize) -> Option<String> {
+    f.has(name).then(|| f.required_text(name, max_chars))
+}
+
+impl ModifyBody {
+    fn into_change(self, tz: Tz) -> ReportChange {
+        ReportChange {
+            title: self.title,
+            cover: self.cover,
+            type_id: self.type_id,
+            intro: self.intro,
+            directory: self.directory,
+            short_intro: self.short_intro,
+            file: self.file.map(NewFile::from),
+            price_fen: self.price,
+            read_count: self.read_count,
+            status: self.status,
+            publish_time: self.publish_time.map(|t| local_ms(t, tz)),
+            white_list: self.white_list.unwrap_or_default(),
+        }
+    }
+}
+
+/// Changes a report and its white list.
+#[utoipa::path(
+    put, path = "/api/report/{report_id}", operation_id = "PAYMENT_REPORT_MODIFY", tag = "reports",
+    params(("report_id" = i64, Path)),
+    request_body(content((ModifyBody = "application/json"), (ModifyBody = "application/x-www-form-urlencoded"))),
+    responses((status = 200, body = Dated<Id>))
+)]
+pub async fn modify(
+    ctx: web::Data<Ctx>,
+    identity: Identity,
+    id: web::Path<i64>,
+    body: Body<ModifyBody>,
+) -> Result<web::Json<Dated<Id>>, ApiError> {
+    let change = body.into_inner().into_change(ctx.platform.tz);
+    let tx = ctx.platform.db.write_tx().await?;
+    service::modify(&ctx, &tx, &identity.caller, *id, change).await?;
+    tx.commit().await?;
+    Ok(web::Json(Dated::new(Id { id: *id })))
+}
+
+/// Deletes a report softly: orders and reading rights stay.
+#[utoipa::path(
+    delete, path = "/api/report/{report_id}", operation_id = "PAYMENT_REPORT_DELETE", tag = "reports",
+    params(("report_id" = i64, Path)), responses((status = 200, body = Dated<Id>))
+)]
+pub async fn delete(
+    ctx: web::Data<Ctx>,
+    _caller: Identity,
+    id: web::Path<i64>,
+) -> Result<web::Json<Dated<Id>>, ApiError> {
+    let tx = ctx.platform.db.write_tx().await?;
+    service::delete(&ctx, &tx, *id).await?;
+    tx.commit().await?;
+    Ok(web::Json(Dated::new(Id { id: *id })))
 }

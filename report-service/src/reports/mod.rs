@@ -7,6 +7,7 @@
 //! Routes: `/api/report`, `/api/report/{report_id}`.
 
 pub mod http;
+pub mod jobs;
 mod rules;
 pub mod service;
 pub mod store;

@@ -52,6 +52,25 @@ pub fn shelve(status: Status, publish_time: Option<i64>, now: i64) -> Shelf {
     }
 }
 
+/// Where a report goes when it is changed; absent = unchanged. A status without a time: published = now, unless
+/// it is on sale already; waiting = off the schedule. Sending back what the detail shows of a scheduled
+/// report (waiting, with its time) keeps the schedule.
+pub fn reshelve(shelf: Shelf, status: Option<Status>, publish_time: Option<i64>, now: i64) -> Shelf {
+    let scheduled = shelf.due_at > 0;
+    match (status, publish_time) {
+        (None, None) => shelf,
+        (None, Some(_)) => {
+            shelve(if scheduled { Status::Published } else { shelf.status }, publish_time, now)
+        }
+        (Some(Status::Waiting), Some(time)) if scheduled && time / 1000 == shelf.due_at / 1000 => shelf,
+        (Some(status), None) if status == shelf.status && !scheduled => shelf,
+        (Some(Status::Withdrawn), None) => {
+            Shelf { status: Status::Withdrawn, publish_at: shelf.publish_at, due_at: 0 }
+        }
+        (Some(status), time) => shelve(status, time, now),
+    }
+}
+
 /// The last part of a storage key or URL, without query: `static/test.pdf` → `test.pdf`.
 pub fn file_base(src: &str) -> &str {
     let path = src.split(['?', '#']).next().unwrap_or(src);
@@ -117,6 +136,39 @@ mod tests {
             (Withdrawn, Some(NOW + 5), shelf(Withdrawn, NOW + 5, 0)),
         ] {
             assert_eq!(shelve(status, time, NOW), expected, "{status:?} {time:?}");
+        }
+    }
+
+    #[test]
+    fn changing_follows_the_page() {
+        use Status::{Published, Waiting, Withdrawn};
+        let shelf = |status, publish_at, due_at| Shelf { status, publish_at, due_at };
+        let on_sale = shelf(Published, 500, 0);
+        let scheduled = shelf(Waiting, NOW + 9_000, NOW + 9_000);
+        let waiting = shelf(Waiting, 0, 0);
+        let withdrawn = shelf(Withdrawn, 500, 0);
+        for (from, status, time, expected) in [
+            (on_sale, None, None, on_sale),
+            (on_sale, Some(Published), None, on_sale),
+            (on_sale, Some(Withdrawn), None, withdrawn),
+            (on_sale, Some(Waiting), None, waiting),
+            (on_sale, None, Some(NOW + 5), shelf(Waiting, NOW + 5, NOW + 5)),
+            (on_sale, None, Some(400), shelf(Published, 400, 0)),
+            (scheduled, None, None, scheduled),
+            (scheduled, Some(Published), None, shelf(Published, NOW, 0)),
+            (scheduled, Some(Waiting), None, waiting),
+            (scheduled, Some(Waiting), Some(NOW + 9_000), scheduled),
+            (scheduled, Some(Waiting), Some(NOW + 90_000), shelf(Waiting, NOW + 90_000, 0)),
+            (scheduled, None, Some(NOW + 90_000), shelf(Waiting, NOW + 90_000, NOW + 90_000)),
+            (scheduled, None, Some(400), shelf(Published, 400, 0)),
+            (scheduled, Some(Withdrawn), None, shelf(Withdrawn, NOW + 9_000, 0)),
+            (waiting, Some(Published), None, shelf(Published, NOW, 0)),
+            (waiting, Some(Published), Some(NOW + 5), shelf(Waiting, NOW + 5, NOW + 5)),
+            (waiting, None, Some(NOW + 5), shelf(Waiting, NOW + 5, 0)),
+            (withdrawn, Some(Published), None, shelf(Published, NOW, 0)),
+            (withdrawn, Some(Withdrawn), None, withdrawn),
+        ] {
+            assert_eq!(reshelve(from, status, time, NOW), expected, "{from:?} {status:?} {time:?}");
         }
     }
 

@@ -5,19 +5,28 @@ use platform::{db::WriteTx, http::ApiError};
 use sea_orm::DbErr;
 
 use super::{
-    rules::{self, Status},
+    rules::{self, Shelf, Status},
     store,
 };
 use crate::{
     app::Ctx,
     entities::report::Model,
     storage::Storage,
-    whitelist::{self, rules::NewEntry, store::Origin},
+    whitelist::{
+        self,
+        rules::NewEntry,
+        service::{RowChange, WhitelistError},
+        store::Origin,
+    },
 };
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
+    #[error("no such report")]
+    NotFound,
+    #[error(transparent)]
+    Whitelist(#[from] WhitelistError),
     #[error(transparent)]
     Db(#[from] DbErr),
 }
@@ -25,6 +34,8 @@ pub enum ReportError {
 impl From<ReportError> for ApiError {
     fn from(e: ReportError) -> Self {
         match e {
+            ReportError::NotFound => Self::not_found("报告不存在", "no such report"),
+            ReportError::Whitelist(e) => e.into(),
             ReportError::Db(e) => e.into(),
         }
     }
@@ -99,8 +110,99 @@ fn model(new: NewReport, now: i64) -> Model {
     }
 }
 
+/// A change of a report; absent = unchanged.
+#[derive(Debug, Default)]
+pub struct ReportChange {
+    pub title: Option<String>,
+    pub cover: Option<String>,
+    pub type_id: Option<i64>,
+    pub intro: Option<String>,
+    pub directory: Option<String>,
+    pub short_intro: Option<String>,
+    pub file: Option<NewFile>,
+    pub price_fen: Option<i64>,
+    pub read_count: Option<i64>,
+    pub status: Option<Status>,
+    /// Unix milliseconds.
+    pub publish_time: Option<i64>,
+    pub white_list: Vec<RowChange>,
+}
+
+/// Changes a report and its white list, all or nothing.
+pub async fn modify(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    author: &Caller,
+    id: i64,
+    mut change: ReportChange,
+) -> Result<(), ReportError> {
+    let now = ctx.platform.clock.now_ms();
+    let before = store::find_for_update(tx, id).await?.ok_or(ReportError::NotFound)?;
+    let rows = std::mem::take(&mut change.white_list);
+    let mut report = before.clone();
+    apply(&mut report, change, now);
+    if report != before {
+        report.version += 1;
+        report.updated_at = now;
+        let report = store::update(tx, report).await?;
+        announce(ctx, tx, &report).await?;
+    }
+    let origin = Origin { report_id: id, author: &author.nickname, import_id: 0, now_ms: now };
+    whitelist::service::change_rows(&ctx.platform, tx, origin, rows).await?;
+    Ok(())
+}
+
+fn apply(report: &mut Model, change: ReportChange, now: i64) {
+    fn set<T>(field: &mut T, value: Option<T>) {
+        if let Some(value) = value {
+            *field = value;
+        }
+    }
+    set(&mut report.title, change.title);
+    set(&mut report.cover, change.cover);
+    set(&mut report.type_id, change.type_id);
+    set(&mut report.intro, change.intro);
+    set(&mut report.directory, change.directory);
+    set(&mut report.short_intro, change.short_intro);
+    set(&mut report.price_fen, change.price_fen);
+    set(&mut report.read_count, change.read_count);
+    if let Some(file) = change.file {
+        if file.src != report.file_src {
+            report.copied_at = 0;
+        }
+        rules::file_base(&file.src).clone_into(&mut report.file_base);
+        report.file_full = rules::file_full(&file.name, &file.format);
+        report.file_name = file.name;
+        report.file_src = file.src;
+        report.file_format = file.format;
+        report.file_size = file.size_bytes;
+    }
+    let shelf = Shelf {
+        status: Status::from_number(report.status.into()),
+        publish_at: report.publish_at,
+        due_at: report.due_at,
+    };
+    let shelf = rules::reshelve(shelf, change.status, change.publish_time, now);
+    report.status = shelf.status.number();
+    report.publish_at = shelf.publish_at;
+    report.due_at = shelf.due_at;
+}
+
+/// Takes a report off all lists; orders and reading rights stay.
+pub async fn delete(ctx: &Ctx, tx: &WriteTx, id: i64) -> Result<(), ReportError> {
+    let mut report = store::find_for_update(tx, id).await?.ok_or(ReportError::NotFound)?;
+    let now = ctx.platform.clock.now_ms();
+    report.deleted_at = now;
+    report.updated_at = now;
+    report.due_at = 0;
+    report.version += 1;
+    let report = store::update(tx, report).await?;
+    announce(ctx, tx, &report).await?;
+    Ok(())
+}
+
 /// Tells `report.changed` in the transaction of the change.
-async fn announce(ctx: &Ctx, tx: &WriteTx, report: &Model) -> Result<(), DbErr> {
+pub async fn announce(ctx: &Ctx, tx: &WriteTx, report: &Model) -> Result<(), DbErr> {
     let event = changed(&ctx.storage, report);
     ctx.platform.outbox.append(tx, report.id.to_string(), &event).await.map(|_| ())
 }

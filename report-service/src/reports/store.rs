@@ -1,10 +1,9 @@
 //! The queries of reports.
 
+use platform::db::{WriteTx, dialect};
 use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Select,
+    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select, SelectExt, Statement,
 };
 
 use crate::{
@@ -96,34 +95,45 @@ pub async fn find(conn: &impl ConnectionTrait, id: i64) -> Result<Option<Model>,
     Entity::find_by_id(id).filter(Column::DeletedAt.eq(0)).one(conn).await
 }
 
+/// The report for a change: on PostgreSQL its row stays locked until the transaction ends.
+pub async fn find_for_update(tx: &WriteTx, id: i64) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).filter(Column::DeletedAt.eq(0)).lock_exclusive().one(tx).await
+}
+
+/// Is there such a report?
+pub async fn exists(conn: &impl ConnectionTrait, id: i64) -> Result<bool, DbErr> {
+    Entity::find_by_id(id).filter(Column::DeletedAt.eq(0)).exists(conn).await
+}
+
 /// Adds a report; its `id` is made by the database.
-pub async fn insert(conn: &impl ConnectionTrait, report: Model) -> Result<Model, DbErr> {
-    let mut row = ActiveModel {
-        id: NotSet,
-        version: Set(report.version),
-        title: Set(report.title),
-        cover: Set(report.cover),
-        type_id: Set(report.type_id),
-        intro: Set(report.intro),
-        directory: Set(report.directory),
-        short_intro: Set(report.short_intro),
-        file_name: Set(report.file_name),
-        file_src: Set(report.file_src),
-        file_format: Set(report.file_format),
-        file_size: Set(report.file_size),
-        file_base: Set(report.file_base),
-        file_full: Set(report.file_full),
-        price_fen: Set(report.price_fen),
-        read_count: Set(report.read_count),
-        status: Set(report.status),
-        publish_at: Set(report.publish_at),
-        due_at: Set(report.due_at),
-        subscribe_count: Set(report.subscribe_count),
-        copied_at: Set(report.copied_at),
-        created_at: Set(report.created_at),
-        updated_at: Set(report.updated_at),
-        deleted_at: Set(report.deleted_at),
-    };
+pub async fn insert(tx: &WriteTx, report: Model) -> Result<Model, DbErr> {
+    let mut row = ActiveModel::from(report).reset_all();
     row.id = NotSet;
-    row.insert(conn).await
+    row.insert(tx).await
+}
+
+/// Writes a report that was read for update.
+pub async fn update(tx: &WriteTx, report: Model) -> Result<Model, DbErr> {
+    ActiveModel::from(report).reset_all().update(tx).await
+}
+
+/// Is any report due at `now`? A read, so that idle turns disturb no writer.
+pub async fn any_due(conn: &impl ConnectionTrait, now: i64) -> Result<bool, DbErr> {
+    Entity::find().filter(Column::DueAt.gt(0)).filter(Column::DueAt.lte(now)).exists(conn).await
+}
+
+/// Publishes up to `limit` reports that are due at `now`; each is answered to one caller only.
+pub async fn publish_due(tx: &WriteTx, now: i64, limit: i64) -> Result<Vec<Model>, DbErr> {
+    let (backend, sql) = dialect(
+        tx,
+        "UPDATE report SET status = 1, due_at = 0, version = version + 1, updated_at = $1
+         WHERE id = ANY(ARRAY(SELECT id FROM report WHERE due_at > 0 AND due_at <= $1 ORDER BY due_at, id
+            LIMIT $2 FOR UPDATE SKIP LOCKED))
+         RETURNING *",
+        "UPDATE report SET status = 1, due_at = 0, version = version + 1, updated_at = $1
+         WHERE id IN (SELECT id FROM report WHERE due_at > 0 AND due_at <= $1 ORDER BY due_at, id LIMIT $2)
+         RETURNING *",
+    );
+    let statement = Statement::from_sql_and_values(backend, sql, [now.into(), limit.into()]);
+    Entity::find().from_raw_sql(statement).all(tx).await
 }

@@ -65,6 +65,64 @@ impl NewEntry {
     }
 }
 
+/// A change of an entry; absent = unchanged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, ToSchema)]
+pub struct EntryChange {
+    pub given_user: Option<String>,
+    pub given_position: Option<String>,
+    pub given_company: Option<String>,
+    pub mobile: Option<String>,
+    pub read_count: Option<i64>,
+    /// Above `read_count` it raises that too.
+    pub residue_count: Option<i64>,
+    /// 0 enabled, 1 disabled.
+    pub state: Option<i16>,
+}
+
+impl FromFields for EntryChange {
+    fn read(f: &mut Fields<'_>) -> Self {
+        Self {
+            given_user: f.optional_text("given_user", MAX_TEXT),
+            given_position: f.optional_text("given_position", MAX_TEXT),
+            given_company: f.optional_text("given_company", MAX_TEXT),
+            mobile: f.optional_mobile("mobile"),
+            read_count: f.optional_int("read_count", 0..=MAX_READS),
+            residue_count: f.optional_int("residue_count", 0..=MAX_READS),
+            state: read_state(f),
+        }
+    }
+}
+
+impl EntryChange {
+    /// The entry this makes where there was none, if it says how many readings it grants.
+    pub fn into_new(self) -> Option<NewEntry> {
+        let (read_count, residue) = match (self.read_count, self.residue_count) {
+            (None, None) => return None,
+            (read, residue) => counters((0, 0), read, residue),
+        };
+        Some(NewEntry {
+            given_user: self.given_user.unwrap_or_default(),
+            given_position: self.given_position.unwrap_or_default(),
+            given_company: self.given_company.unwrap_or_default(),
+            mobile: self.mobile.unwrap_or_default(),
+            // A new entry has all its readings left.
+            read_count: if self.read_count.is_some() { read_count } else { residue },
+            state: self.state.unwrap_or(0),
+        })
+    }
+}
+
+/// (`read_count`, `residue_count`) after a change. A residue above the total raises the total; a new total
+/// alone keeps what is used.
+pub fn counters((read, residue): (i64, i64), new_read: Option<i64>, new_residue: Option<i64>) -> (i64, i64) {
+    match (new_read, new_residue) {
+        (None, None) => (read, residue),
+        (None, Some(left)) => (read.max(left), left),
+        (Some(total), None) => (total, (total - (read - residue)).max(0)),
+        (Some(total), Some(left)) => (total.max(left), left),
+    }
+}
+
 /// The 11-digit mobile number that stands where a position should.
 fn mobile_in_position(value: &serde_json::Value) -> Option<String> {
     let text = match value {
@@ -118,6 +176,22 @@ mod tests {
             entry(json!({"given_position": "184349100831"})),
             Err(vec!["mobile".into(), "read_count".into()])
         );
+    }
+
+    #[test]
+    fn counters_never_fall_below_zero_or_above_the_total() {
+        for (from, read, residue, expected) in [
+            ((100, 40), None, None, (100, 40)),
+            ((100, 40), None, Some(70), (100, 70)),
+            ((100, 40), None, Some(150), (150, 150)),
+            ((100, 40), None, Some(0), (100, 0)),
+            ((100, 40), Some(200), None, (200, 140)),
+            ((100, 40), Some(50), None, (50, 0)),
+            ((100, 40), Some(0), None, (0, 0)),
+            ((100, 40), Some(10), Some(20), (20, 20)),
+        ] {
+            assert_eq!(counters(from, read, residue), expected, "{from:?} {read:?} {residue:?}");
+        }
     }
 
     #[test]

@@ -1,10 +1,19 @@
 //! The queries of the white list.
 
 use platform::db::{WriteTx, dialect};
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select, Statement, sea_query::Cond,
+};
 use serde::Serialize;
 
-/// Rows of one INSERT.
+use crate::{
+    entities::white_list_entry::{Column, Entity, Model},
+    sql,
+    wire::Paging,
+};
+
+/// Rows of one statement.
 const BATCH: usize = 2000;
 
 /// What new entries of one request have in common.
@@ -50,9 +59,8 @@ pub async fn insert(tx: &WriteTx, origin: Origin<'_>, rows: &[Row<'_>]) -> Resul
          FROM json_each($1)",
     );
     for batch in rows.chunks(BATCH) {
-        let json = serde_json::to_string(batch).map_err(|e| DbErr::Custom(e.to_string()))?;
         let values = [
-            json.into(),
+            json(batch)?.into(),
             origin.report_id.into(),
             origin.author.into(),
             origin.import_id.into(),
@@ -61,4 +69,112 @@ pub async fn insert(tx: &WriteTx, origin: Origin<'_>, rows: &[Row<'_>]) -> Resul
         tx.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
     }
     Ok(())
+}
+
+fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, DbErr> {
+    serde_json::to_string(value).map_err(|e| DbErr::Custom(e.to_string()))
+}
+
+/// Writes entries that were read for update.
+pub async fn update(tx: &WriteTx, entries: &[Model]) -> Result<(), DbErr> {
+    let (backend, sql) = dialect(
+        tx,
+        "UPDATE white_list_entry AS w SET version = r.v, given_user = r.u, given_position = r.p,
+            given_company = r.c, mobile = r.m, read_count = r.n, residue_count = r.l, state = r.s, author = r.a,
+            updated_at = r.t
+         FROM json_to_recordset($1::json) AS r(id bigint, v bigint, u text, p text, c text, m text, n bigint,
+            l bigint, s smallint, a text, t bigint)
+         WHERE w.id = r.id",
+        "UPDATE white_list_entry AS w SET version = r.v->>'v', given_user = r.v->>'u',
+            given_position = r.v->>'p', given_company = r.v->>'c', mobile = r.v->>'m', read_count = r.v->>'n',
+            residue_count = r.v->>'l', state = r.v->>'s', author = r.v->>'a', updated_at = r.v->>'t'
+         FROM (SELECT value->>'id' AS id, value AS v FROM json_each($1)) AS r
+         WHERE w.id = r.id",
+    );
+    for batch in entries.chunks(BATCH) {
+        let rows: Vec<_> = batch
+            .iter()
+            .map(|e| {
+                serde_json::json!({
+                    "id": e.id, "v": e.version, "u": e.given_user, "p": e.given_position, "c": e.given_company,
+                    "m": e.mobile, "n": e.read_count, "l": e.residue_count, "s": e.state, "a": e.author,
+                    "t": e.updated_at,
+                })
+            })
+            .collect();
+        tx.execute_raw(Statement::from_sql_and_values(backend, sql, [json(&rows)?.into()])).await?;
+    }
+    Ok(())
+}
+
+/// Removes an entry that was read for update.
+pub async fn delete(tx: &WriteTx, id: i64) -> Result<(), DbErr> {
+    Entity::delete_by_id(id).exec(tx).await.map(|_| ())
+}
+
+/// All entries of a report that match, and one page of them in order of id.
+pub async fn list(
+    conn: &impl ConnectionTrait,
+    report_id: i64,
+    search: Option<&str>,
+    paging: Paging,
+) -> Result<(i64, Vec<Model>), DbErr> {
+    let matching = matching(report_id, search);
+    let total = i64::try_from(matching.clone().count(conn).await?).unwrap_or(i64::MAX);
+    let offset = paging.offset();
+    if offset >= total {
+        return Ok((total, Vec::new()));
+    }
+    // The skipped rows cost a step in the index each, not a visit to the table.
+    let ids = matching
+        .select_only()
+        .column(Column::Id)
+        .order_by_asc(Column::Id)
+        .offset(u64::try_from(offset).unwrap_or(0))
+        .limit(u64::try_from(paging.limit).unwrap_or(0));
+    let page = Entity::find().filter(Column::Id.in_subquery(ids.into_query()));
+    Ok((total, page.order_by_asc(Column::Id).all(conn).await?))
+}
+
+fn matching(report_id: i64, search: Option<&str>) -> Select<Entity> {
+    let select = Entity::find().filter(Column::ReportId.eq(report_id));
+    let Some(text) = search else { return select };
+    let anywhere = [Column::Mobile, Column::GivenUser, Column::GivenCompany, Column::Author]
+        .into_iter()
+        .fold(Cond::any(), |any, column| any.add(sql::contains(column, text)));
+    select.filter(anywhere)
+}
+
+/// One entry of a report.
+pub async fn find(conn: &impl ConnectionTrait, report_id: i64, id: i64) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).filter(Column::ReportId.eq(report_id)).one(conn).await
+}
+
+/// One entry of a report for a change; its row stays locked until the transaction ends.
+pub async fn find_for_update(tx: &WriteTx, report_id: i64, id: i64) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).filter(Column::ReportId.eq(report_id)).lock_exclusive().one(tx).await
+}
+
+/// The entries of a report with one of these ids or mobiles, for a change, in order of id.
+pub async fn find_many_for_update(
+    tx: &WriteTx,
+    report_id: i64,
+    ids: &[i64],
+    mobiles: &[&str],
+) -> Result<Vec<Model>, DbErr> {
+    if ids.is_empty() && mobiles.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (backend, sql) = dialect(
+        tx,
+        "SELECT * FROM white_list_entry WHERE report_id = $1
+            AND (id IN (SELECT i::bigint FROM json_array_elements_text($2::json) AS i)
+                OR mobile IN (SELECT m FROM json_array_elements_text($3::json) AS m))
+         ORDER BY id FOR UPDATE",
+        "SELECT * FROM white_list_entry WHERE report_id = $1
+            AND (id IN (SELECT value FROM json_each($2)) OR mobile IN (SELECT value FROM json_each($3)))
+         ORDER BY id",
+    );
+    let values = [report_id.into(), json(ids)?.into(), json(mobiles)?.into()];
+    Entity::find().from_raw_sql(Statement::from_sql_and_values(backend, sql, values)).all(tx).await
 }

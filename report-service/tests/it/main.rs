@@ -4,6 +4,7 @@
 
 mod contract;
 mod reports;
+mod whitelist;
 
 use platform::clock::Clock;
 use serde_json::{Value, json};

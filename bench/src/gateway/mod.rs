@@ -15,6 +15,7 @@ use crate::{
     machine::{self, Foreign, Watch},
     proc::Process,
     report::{Section, Table, median, whole},
+    system::Broker,
     tools,
     upstream::{self, Upstream},
     wrk::{self, Load},
@@ -77,19 +78,40 @@ impl Contestant {
 pub async fn run(plan: &Plan) -> Result<Section, String> {
     tools::ensure("haproxy", "haproxy")?;
     tools::ensure("wrk", "wrk")?;
+    let broker = Broker::of_this_run();
+    let measured = measure(plan, &broker).await;
+    // The gateway runs without a broker as well (it polls its policy), and so does this subject.
+    if let Err(e) = broker.clean_up().await {
+        crate::say(&format!("the gateway ran without a broker: {e}"));
+    }
+    measured
+}
+
+async fn measure(plan: &Plan, broker: &Broker) -> Result<Section, String> {
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let upstream = Upstream::start(threads)?;
-    let mint =
-        Mint { kid: "k1".into(), secret: platform::seal::random_token(32), issuer: "acp-api-bench".into() };
+    let mint = Mint {
+        kid: "k1".into(),
+        secret: platform::seal::random_token(32),
+        issuer: format!("acp-api-{}", ours::ENVIRONMENT),
+    };
     let mut contestants = start(&mint, &upstream, threads, folder.path()).await?;
+    let address = tools::free_address()?;
+    let process = ours::start(address, upstream.address, threads, &mint, broker, folder.path()).await?;
+    contestants.push(Contestant { label: OURS, address, process: Some(process), rounds: Vec::new() });
     for contestant in contestants.iter().filter(|c| c.process.is_some()) {
         check_the_door(contestant, &mint).await?;
     }
-    let token = mint.good()?;
+    let foreign = rounds(&mut contestants, &mint.good()?, plan).await?;
+    Ok(section(contestants, plan, threads, &foreign))
+}
+
+/// Warms up, then lets all of them run in turn.
+async fn rounds(contestants: &mut [Contestant], token: &str, plan: &Plan) -> Result<Foreign, String> {
     let mut unused = Foreign::default();
-    for contestant in &mut contestants {
-        contestant.round(&token, WARM_UP_SECONDS, &mut unused).await?;
+    for contestant in contestants.iter_mut() {
+        contestant.round(token, WARM_UP_SECONDS, &mut unused).await?;
         contestant.rounds.clear();
     }
     let mut foreign = Foreign::default();
@@ -97,11 +119,11 @@ pub async fn run(plan: &Plan) -> Result<Section, String> {
         crate::say(&format!("round {} of {}", round + 1, plan.rounds));
         // Nobody is always first or always after the same one.
         contestants.rotate_left(1);
-        for contestant in &mut contestants {
-            contestant.round(&token, plan.seconds, &mut foreign).await?;
+        for contestant in contestants.iter_mut() {
+            contestant.round(token, plan.seconds, &mut foreign).await?;
         }
     }
-    Ok(section(contestants, plan, threads, &foreign))
+    Ok(foreign)
 }
 
 const OURS: &str = "baodan gateway, everything on";
@@ -110,6 +132,7 @@ const BASELINE_LOGGING: &str = "HAProxy, jwt_verify + exp, httplog";
 const UPSTREAM: &str = "the upstream alone";
 const ORDER: [&str; 4] = [OURS, BASELINE, BASELINE_LOGGING, UPSTREAM];
 
+/// The baselines.
 async fn start(
     mint: &Mint,
     upstream: &Upstream,
@@ -126,9 +149,6 @@ async fn start(
         until_it_refuses(&mut process, address).await?;
         contestants.push(Contestant { label, address, process: Some(process), rounds: Vec::new() });
     }
-    let address = tools::free_address()?;
-    let process = ours::start(address, upstream.address, threads, mint, folder).await?;
-    contestants.push(Contestant { label: OURS, address, process: Some(process), rounds: Vec::new() });
     contestants.push(Contestant {
         label: UPSTREAM,
         address: upstream.address,

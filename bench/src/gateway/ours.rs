@@ -11,7 +11,7 @@ use contracts::routes::ServiceName;
 use crate::{
     gateway::token::Mint,
     proc::Process,
-    system::{self, Settings},
+    system::{self, Broker, Settings},
     tools,
 };
 
@@ -24,6 +24,7 @@ pub async fn start(
     upstream: SocketAddr,
     threads: usize,
     mint: &Mint,
+    broker: &Broker,
     folder: &Path,
 ) -> Result<Process, String> {
     let mut settings: Settings = [
@@ -37,6 +38,7 @@ pub async fn start(
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
+    settings.extend(broker.settings());
     for service in ServiceName::ALL {
         settings.push(system::upstream(service, upstream));
     }

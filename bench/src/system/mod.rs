@@ -16,7 +16,7 @@ use crate::{
     proc::{self, Process},
     tools,
 };
-pub use servers::Servers;
+pub use servers::{Broker, Servers};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -13,10 +13,10 @@ use crate::tools;
 /// What one run uses of the servers.
 #[derive(Clone)]
 pub struct Servers {
-    /// Database name, queue prefix and key prefix.
+    /// Database name and key prefix.
     name: String,
     postgres: String,
-    amqp: String,
+    broker: Broker,
     redis: String,
     /// For the circumstances: `PostgreSQL 15.14`.
     pub versions: Vec<String>,
@@ -25,11 +25,10 @@ pub struct Servers {
 impl Servers {
     /// Makes the run's database; the error names the server that is missing and the variable that moves it.
     pub async fn prepare() -> Result<Self, String> {
-        let address = |name, default: &str| tools::variable(name).unwrap_or_else(|| default.into());
         let mut servers = Self {
-            name: format!("bench_{}", std::process::id()),
+            name: own_name(),
             postgres: address("BAODAN_TEST_PG_URL", "postgres://postgres@127.0.0.1:5432"),
-            amqp: address("BAODAN_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/%2f"),
+            broker: Broker::of_this_run(),
             redis: address("BAODAN_TEST_REDIS_URL", "redis://127.0.0.1:6379/0"),
             versions: vec![
                 crate::machine::package("rabbitmq-server"),
@@ -37,7 +36,7 @@ impl Servers {
             ],
         };
         servers.redis_command(&redis::cmd("PING")).await?;
-        servers.broker().await?;
+        servers.broker.connect().await?;
         let admin = servers.admin().await?;
         let failed = |e| format!("the bench's database cannot be made: {e}");
         // A database of its own has the server's durability, whatever other databases were set to.
@@ -54,16 +53,16 @@ impl Servers {
 
     /// The settings that point services at this run's part of the servers.
     pub fn settings(&self) -> super::Settings {
-        [
+        let mut settings: super::Settings = [
             ("BAODAN_DATABASE__URL", format!("{}/{}", self.postgres, self.name)),
             ("BAODAN_DATABASE__SCHEMA", "{service}".into()),
-            ("BAODAN_BUS__URL", self.amqp.clone()),
-            ("BAODAN_BUS__PREFIX", self.name.clone()),
             ("BAODAN_REDIS__URL", self.redis.clone()),
             ("BAODAN_REDIS__PREFIX", self.name.clone()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        .into();
+        settings.extend(self.broker.settings());
+        settings
     }
 
     async fn admin(&self) -> Result<DatabaseConnection, String> {
@@ -72,12 +71,6 @@ impl Servers {
         Database::connect(options)
             .await
             .map_err(|e| format!("PostgreSQL cannot be reached (BAODAN_TEST_PG_URL says where it is): {e}"))
-    }
-
-    async fn broker(&self) -> Result<Connection, String> {
-        Connection::connect(&self.amqp, ConnectionProperties::default())
-            .await
-            .map_err(|e| format!("RabbitMQ cannot be reached (BAODAN_TEST_AMQP_URL says where it is): {e}"))
     }
 
     async fn redis_command(&self, command: &redis::Cmd) -> Result<redis::Value, String> {
@@ -90,7 +83,7 @@ impl Servers {
     /// Removes database, queues and keys; tries all of it and tells what could not be removed.
     pub async fn clean_up(self) -> Result<(), String> {
         let left: Vec<String> =
-            [self.drop_database().await, self.delete_queues().await, self.delete_keys().await]
+            [self.drop_database().await, self.broker.clean_up().await, self.delete_keys().await]
                 .into_iter()
                 .filter_map(Result::err)
                 .collect();
@@ -106,29 +99,63 @@ impl Servers {
         self.admin().await?.execute_unprepared(&sql).await.map(|_| ()).map_err(|e| e.to_string())
     }
 
-    async fn delete_queues(&self) -> Result<(), String> {
-        let connection = self.broker().await?;
-        let channel = connection.create_channel().await.map_err(|e| e.to_string())?;
-        for consumer in CONSUMERS {
-            let queue = format!("{}.{}", self.name, consumer.name);
-            channel
-                .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
-                .await
-                .map_err(|e| format!("{queue}: {e}"))?;
-        }
-        let exchange = format!("{}.events", self.name);
-        channel
-            .exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default())
-            .await
-            .map_err(|e| format!("{exchange}: {e}"))?;
-        connection.close(200, "done".into()).await.map_err(|e| e.to_string())
-    }
-
     async fn delete_keys(&self) -> Result<(), String> {
         let script = "local n = 0 for _, k in ipairs(redis.call('KEYS', ARGV[1])) do n = n + redis.call('DEL', k) end return n";
         let mut command = redis::cmd("EVAL");
         command.arg(script).arg(0).arg(format!("{}:*", self.name));
         self.redis_command(&command).await.map(|_| ())
+    }
+}
+
+/// A name no other run has.
+fn own_name() -> String {
+    format!("bench_{}", std::process::id())
+}
+
+fn address(variable: &str, default: &str) -> String {
+    tools::variable(variable).unwrap_or_else(|| default.into())
+}
+
+/// RabbitMQ, with queues of this run's own.
+#[derive(Clone)]
+pub struct Broker {
+    url: String,
+    prefix: String,
+}
+
+impl Broker {
+    pub fn of_this_run() -> Self {
+        let url = address("BAODAN_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/%2f");
+        Self { url, prefix: own_name() }
+    }
+
+    pub fn settings(&self) -> super::Settings {
+        vec![("BAODAN_BUS__URL".into(), self.url.clone()), ("BAODAN_BUS__PREFIX".into(), self.prefix.clone())]
+    }
+
+    async fn connect(&self) -> Result<Connection, String> {
+        Connection::connect(&self.url, ConnectionProperties::default())
+            .await
+            .map_err(|e| format!("RabbitMQ cannot be reached (BAODAN_TEST_AMQP_URL says where it is): {e}"))
+    }
+
+    /// Removes the run's queues and exchange; it is no failure when there are none.
+    pub async fn clean_up(&self) -> Result<(), String> {
+        let connection = self.connect().await?;
+        let channel = connection.create_channel().await.map_err(|e| e.to_string())?;
+        for consumer in CONSUMERS {
+            let queue = format!("{}.{}", self.prefix, consumer.name);
+            channel
+                .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
+                .await
+                .map_err(|e| format!("{queue}: {e}"))?;
+        }
+        let exchange = format!("{}.events", self.prefix);
+        channel
+            .exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default())
+            .await
+            .map_err(|e| format!("{exchange}: {e}"))?;
+        connection.close(200, "done".into()).await.map_err(|e| e.to_string())
     }
 }
 

@@ -1,0 +1,86 @@
+//! The policy of an auth-service in another process.
+
+use contracts::{
+    identity::{Caller, INTERNAL_TOKEN_HEADER, InternalClaims},
+    policy::{PolicyAnswer, PolicySnapshot, PolicySource, PolicyUnavailable},
+    routes::ServiceName,
+};
+use platform::{
+    clock::Clock,
+    http::{
+        OutgoingSettings,
+        caller::{INTERNAL_TOKEN_SECONDS, InternalKey},
+        context::new_request_id,
+        outgoing,
+    },
+    service::{Shared, StartError},
+};
+
+use crate::config;
+
+/// Where auth-service answers with the policy; the gateway opens it to nobody.
+const PATH: &str = "/internal/policy";
+
+/// Asks auth-service over HTTP: `GET /internal/policy?version=<known>` with an internal token for just that; 304
+/// when nothing has changed.
+pub struct HttpPolicySource {
+    client: reqwest::Client,
+    url: String,
+    key: InternalKey,
+    clock: Clock,
+}
+
+impl HttpPolicySource {
+    /// The source that `gateway.upstreams.auth` names.
+    pub fn new(shared: &Shared) -> Result<Self, StartError> {
+        let settings = &shared.settings;
+        let auth = config::upstreams(&settings.gateway)?
+            .into_iter()
+            .find(|u| u.service == ServiceName::Auth)
+            .ok_or_else(|| StartError::Settings("gateway.upstreams.auth is missing".into()))?;
+        let secret = settings.keys.internal.as_ref();
+        let secret = secret.ok_or_else(|| StartError::Settings("keys.internal is missing".into()))?;
+        let limits =
+            OutgoingSettings { connect_timeout_seconds: 1, total_timeout_seconds: 2, resolver: None };
+        let client = outgoing(&limits)
+            .build()
+            .map_err(|e| StartError::Settings(format!("the client for auth-service cannot be made: {e}")))?;
+        Ok(Self {
+            client,
+            url: format!("http://{}{PATH}", auth.authority()),
+            key: InternalKey::new(secret),
+            clock: shared.clock.clone(),
+        })
+    }
+
+    async fn ask(&self, known_version: i64) -> Result<Option<PolicySnapshot>, PolicyUnavailable> {
+        let failed = |e: reqwest::Error| PolicyUnavailable(e.without_url().to_string());
+        let claims = InternalClaims {
+            caller: Caller::anonymous(),
+            method: "GET".into(),
+            path: PATH.into(),
+            rid: new_request_id(),
+            ip: String::new(),
+            exp: self.clock.now_s() + INTERNAL_TOKEN_SECONDS,
+        };
+        let token = self.key.sign(&claims).map_err(|e| PolicyUnavailable(e.to_string()))?;
+        let answer = self
+            .client
+            .get(format!("{}?version={known_version}", self.url))
+            .header(INTERNAL_TOKEN_HEADER, token)
+            .send()
+            .await
+            .map_err(failed)?;
+        match answer.status().as_u16() {
+            304 => Ok(None),
+            200 => answer.json().await.map(Some).map_err(failed),
+            status => Err(PolicyUnavailable(format!("it answered {status}"))),
+        }
+    }
+}
+
+impl PolicySource for HttpPolicySource {
+    fn fetch(&self, known_version: i64) -> PolicyAnswer<'_> {
+        Box::pin(self.ask(known_version))
+    }
+}

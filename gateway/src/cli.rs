@@ -1,0 +1,80 @@
+//! The command line of the gateway as a process of its own.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::{Parser, Subcommand};
+use platform::{
+    lifecycle,
+    run::{end, healthcheck, refuse},
+    service::{Shared, StartError},
+    settings::Settings,
+    telemetry,
+};
+
+use crate::{Gateway, HttpPolicySource, Serving, config, console::Console, serve};
+
+/// The gateway of Baodan; settings come from baodan.toml and BAODAN_… variables.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Settings file; default: baodan.toml in the working folder, if there.
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Command {
+    /// Serve (the default).
+    Serve,
+    /// Name every setting that cannot work.
+    CheckConfig,
+    /// Ask the running gateway whether it is ready; for container health checks.
+    Healthcheck,
+}
+
+/// Reads the command line and does what it says.
+pub async fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let settings = Settings::load(arguments.config.as_deref()).and_then(|s| s.validate(false).map(|()| s));
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(e) => return refuse(&e),
+    };
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Healthcheck => healthcheck(&settings.listen).await,
+        Command::CheckConfig => match check(&settings) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => refuse(&e),
+        },
+        Command::Serve => {
+            let telemetry = telemetry::init("gateway", &settings.telemetry);
+            let code = match start(settings).await {
+                Ok(Serving { server, workers, addresses, readiness }) => {
+                    tracing::info!(?addresses, "serving");
+                    end(lifecycle::run(server, workers, readiness).await)
+                }
+                Err(e) => refuse(&e),
+            };
+            telemetry.shutdown();
+            code
+        }
+    }
+}
+
+/// What the gateway alone asks of the settings; nothing is opened or reached.
+fn check(settings: &Settings) -> Result<(), StartError> {
+    config::upstreams(&settings.gateway)?;
+    config::policy_max_age_ms(&settings.gateway)?;
+    config::TrustedProxies::parse(&settings.gateway.trusted_proxies)?;
+    Console::load(settings.gateway.console_dir.as_deref()).map(|_| ())
+}
+
+async fn start(settings: Settings) -> Result<Serving, StartError> {
+    let shared = Shared::from_settings(settings).await?;
+    let policy = Arc::new(HttpPolicySource::new(&shared)?);
+    let gateway = Gateway::new(&shared, policy, Vec::new())?;
+    let listen = &shared.settings.listen;
+    serve(gateway, listen).map_err(|e| StartError::Settings(format!("cannot listen on {listen}: {e}")))
+}

@@ -85,6 +85,18 @@ impl MemoryQuota {
         self.lock().remove(key);
     }
 
+    pub(super) fn give_back(&self, key: &str, windows: &[Window], cost: u64) {
+        let mut counts = self.lock();
+        let now = self.clock.now_ms();
+        let Some(entry) = counts.keys.get_mut(key) else { return };
+        for window in windows {
+            let open = |counter: &&mut Counter| counter.seconds == window.seconds_bounded() && counter.ends > now;
+            if let Some(counter) = entry.windows.iter_mut().find(open) {
+                counter.used = counter.used.saturating_sub(cost);
+            }
+        }
+    }
+
     pub(super) fn count(&self, key: &str, windows: &[Window], cost: u64) -> Vec<Usage> {
         let mut counts = self.lock();
         // Read inside the lock: two takers must not see the time run backwards.

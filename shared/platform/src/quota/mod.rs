@@ -139,6 +139,23 @@ impl Quota {
         Ok(())
     }
 
+    /// Takes `cost` off the count of every window that is still open, down to 0: for a take that turned out not to
+    /// count, such as a login that was right. A window that has ended meanwhile owes nothing.
+    ///
+    /// # Errors
+    /// As `take`.
+    pub async fn give_back(&self, key: &str, windows: &[Window], cost: u64) -> Result<(), QuotaError> {
+        if windows.len() > MAX_WINDOWS {
+            return Err(QuotaError::TooManyWindows(windows.len()));
+        }
+        let (key, cost) = (bounded(key), cost.min(MAX_COUNT));
+        match self {
+            Self::Memory(memory) => memory.give_back(&key, windows, cost),
+            Self::Redis(redis) => redis.give_back(&key, windows, cost).await?,
+        }
+        Ok(())
+    }
+
     /// Counts `cost` if it fits everywhere; answers the usage from before.
     async fn count(&self, key: &str, windows: &[Window], cost: u64) -> Result<Vec<Usage>, QuotaError> {
         if windows.len() > MAX_WINDOWS {
@@ -293,6 +310,24 @@ mod tests {
             assert_eq!(quota.take(&key, &windows, 0).await.unwrap(), admitted(&[0]));
             quota.reset(&key).await.unwrap();
             assert_eq!(quota.peek(&key, &windows).await.unwrap(), admitted(&[2]));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_given_back_can_be_taken_again_and_nothing_more() {
+        for quota in both().await {
+            let key = unique("back");
+            let windows = [Window::new(3, 60), Window::new(3, 3600)];
+            quota.give_back(&key, &windows, 5).await.unwrap();
+            assert_eq!(quota.take(&key, &windows, 2).await.unwrap(), admitted(&[1, 1]), "{quota:?}");
+            let before = quota.usage(&key, &windows).await.unwrap();
+            quota.give_back(&key, &windows[..1], 1).await.unwrap();
+            let after = quota.usage(&key, &windows).await.unwrap();
+            assert_eq!((after[0].used, after[1].used), (1, 2), "{quota:?}");
+            assert!(after[0].reset_after_ms <= before[0].reset_after_ms, "the window was lengthened: {quota:?}");
+            quota.give_back(&key, &windows, u64::MAX).await.unwrap();
+            assert_eq!(quota.take(&key, &windows, 3).await.unwrap(), admitted(&[0, 0]), "{quota:?}");
+            assert!(!quota.take(&key, &windows, 1).await.unwrap().is_admitted(), "{quota:?}");
         }
     }
 

@@ -26,6 +26,8 @@ const RECONNECT_MAX_MS: u64 = 2000;
 
 static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));
 
+static GIVE_BACK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("give_back.lua")));
+
 /// See the module. Clones share one multiplexed connection, which reconnects by itself.
 #[derive(Clone)]
 pub struct RedisQuota {
@@ -97,6 +99,16 @@ impl RedisQuota {
             .iter()
             .map(|[used, reset_after_ms]| Usage { used: *used, reset_after_ms: *reset_after_ms })
             .collect())
+    }
+
+    pub(super) async fn give_back(&self, key: &str, windows: &[Window], cost: u64) -> Result<(), QuotaError> {
+        let mut call = GIVE_BACK.key(self.hash_of(key));
+        call.arg(cost);
+        for window in windows {
+            call.arg(window.length_ms());
+        }
+        let mut connection = self.connection.clone();
+        within(CALL_TIMEOUT_MS, call.invoke_async(&mut connection)).await
     }
 
     pub(super) async fn reset(&self, key: &str) -> Result<(), QuotaError> {

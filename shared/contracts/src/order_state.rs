@@ -45,6 +45,15 @@ pub struct UnknownState(pub i16, pub &'static str);
 
 impl PaymentState {
     pub const ALL: [Self; 3] = [Self::Unpaid, Self::Cancelled, Self::Completed];
+
+    /// What people call it, Chinese and English.
+    pub fn title(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Unpaid => ("待付款", "unpaid"),
+            Self::Cancelled => ("已取消", "cancelled"),
+            Self::Completed => ("已完成", "completed"),
+        }
+    }
 }
 
 impl FulfilState {
@@ -64,6 +73,22 @@ impl FulfilState {
     /// The supplier API's code.
     pub fn code(self) -> &'static str {
         ["dlz", "wks", "jxz", "ywc", "ytd", "tdz", "xfz", "bdz", "gmz", "dlsb"][self as usize]
+    }
+
+    /// What people call it, Chinese and English.
+    pub fn title(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Queued => ("队列中", "queued"),
+            Self::NotStarted => ("未开始", "not started"),
+            Self::InProgress => ("进行中", "in progress"),
+            Self::Done => ("已完成", "done"),
+            Self::Refunded => ("已退单", "refunded"),
+            Self::RefundAsked => ("退单中", "refund asked"),
+            Self::RenewalAsked => ("续费中", "renewal asked"),
+            Self::RefillAsked => ("补单中", "refill asked"),
+            Self::PasswordChangeAsked => ("改密中", "password change asked"),
+            Self::LoginFailed => ("登录失败", "login failed"),
+        }
     }
 
     /// Reads a code in any case.

@@ -11,7 +11,7 @@ use crate::{
 pub struct OrderStateChanged {
     pub order: OrderRow,
     pub previous: PreviousStates,
-    /// What happened, as the state tables call it: `place`, `pay`, `cancel`, `expire`, `claim`, `edit`, …
+    /// What happened, as the state tables call it: `place`, `pay`, `cancel`, `expire`, `late_pay`, `claim`, `edit`, …
     pub event: String,
     pub order_seq: i64,
     pub actor: Actor,
@@ -42,6 +42,9 @@ pub struct OrderRow {
     pub size: i64,
     pub total_fen: i64,
     pub refund_fen: i64,
+    /// Money that came after the order was cancelled and has to go back; 0 otherwise.
+    #[serde(default)]
+    pub refund_due_fen: i64,
     pub state: PaymentState,
     /// Absent for report orders and before payment.
     pub fulfil_state: Option<FulfilState>,

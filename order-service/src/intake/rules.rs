@@ -1,0 +1,132 @@
+use platform::{
+    clock,
+    http::values::MAX_FEN,
+    ids,
+    seal::hmac_sha256,
+};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Makes order numbers: 15 digits of UTC time (`yyMMddHHmmssSSS`) and 4 that say nothing.
+///
+/// The four are a keyed permutation, another one for each millisecond, of the bits that tell apart the ids of
+/// one millisecond: numbers are unique because ids are, and knowing some does not help to guess the next.
+#[derive(Clone)]
+pub struct Numbers {
+    key: [u8; 32],
+}
+
+const TAIL: u32 = 10_000;
+/// The network permutes 14 bits; what falls beyond [`TAIL`] is permuted again until it does not.
+const HALF_BITS: u32 = 7;
+const HALF_MASK: u32 = (1 << HALF_BITS) - 1;
+const ROUNDS: u8 = 6;
+
+impl Numbers {
+    pub fn new(secret: &SecretString) -> Self {
+        Self { key: hmac_sha256(secret.expose_secret().as_bytes(), b"baodan/order-number/v1") }
+    }
+
+    /// The number of the order with this id.
+    pub fn number(&self, id: i64) -> String {
+        let ms = ids::made_at_ms(id);
+        let within = u32::try_from(ids::within_ms(id)).unwrap_or_default();
+        format!("{}{:04}", clock::instant(ms).format("%y%m%d%H%M%S%3f"), self.tail(ms, within))
+    }
+
+    fn tail(&self, ms: i64, within: u32) -> u32 {
+        let mut value = within;
+        loop {
+            value = self.permute(ms, value);
+            if value < TAIL {
+                return value;
+            }
+        }
+    }
+
+    /// A Feistel network: whatever the round function is, each value goes to another one.
+    fn permute(&self, ms: i64, value: u32) -> u32 {
+        let (mut left, mut right) = (value >> HALF_BITS, value & HALF_MASK);
+        for round in 0..ROUNDS {
+            let mut text = [0_u8; 10];
+            text[..8].copy_from_slice(&ms.to_be_bytes());
+            text[8] = round;
+            text[9] = right as u8;
+            let mixed = u32::from(hmac_sha256(&self.key, &text)[0]) & HALF_MASK;
+            (left, right) = (right, left ^ mixed);
+        }
+        (left << HALF_BITS) | right
+    }
+}
+
+/// What `size` pieces cost, in fen; `None` beyond what an amount may be.
+pub fn total_fen(price_fen: i64, size: i64) -> Option<i64> {
+    price_fen.checked_mul(size).filter(|total| *total <= MAX_FEN)
+}
+
+/// Could this be an order number at all?
+pub fn is_number(text: &str) -> bool {
+    (1..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use platform::{clock::Clock, ids::Ids};
+
+    use super::*;
+
+    fn numbers() -> Numbers {
+        Numbers::new(&"0123456789abcdefghijklmnopqrstuvwxyz".into())
+    }
+
+    #[test]
+    fn a_number_has_19_digits_and_begins_with_the_time() {
+        let ids = Ids::new(Clock::manual(1_795_269_845_026), 3);
+        let number = numbers().number(ids.next());
+        assert_eq!(number.len(), 19);
+        assert!(is_number(&number));
+        assert_eq!(&number[..15], "261121104405026".get(..15).expect("15 digits"), "{number}");
+    }
+
+    #[test]
+    fn all_ids_of_a_millisecond_have_different_numbers() {
+        let numbers = numbers();
+        for ms in [1_795_269_845_026, 1_795_269_845_027] {
+            let tails: HashSet<u32> = (0..4096).map(|within| numbers.tail(ms, within)).collect();
+            assert_eq!(tails.len(), 4096);
+            assert!(tails.iter().all(|t| *t < TAIL));
+        }
+    }
+
+    #[test]
+    fn the_first_order_of_a_millisecond_does_not_always_end_the_same() {
+        let numbers = numbers();
+        let tails: HashSet<u32> = (0..1000).map(|ms| numbers.tail(1_795_269_845_026 + ms, 0)).collect();
+        assert!(tails.len() > 900, "{} different ends of 1000", tails.len());
+        let other = Numbers::new(&"zyxwvutsrqponmlkjihgfedcba9876543210".into());
+        let same = (0..1000).filter(|ms| numbers.tail(*ms, 0) == other.tail(*ms, 0)).count();
+        assert!(same < 10, "{same} of 1000 ends do not depend on the key");
+    }
+
+    #[test]
+    fn numbers_rise_with_time() {
+        let clock = Clock::manual(1_795_269_845_998);
+        let (ids, numbers) = (Ids::new(clock.clone(), 0), numbers());
+        let mut last = String::new();
+        for _ in 0..2000 {
+            clock.advance_ms(1);
+            let number = numbers.number(ids.next());
+            assert!(number > last, "{number} after {last}");
+            last = number;
+        }
+    }
+
+    #[test]
+    fn totals_do_not_run_over() {
+        assert_eq!(total_fen(500, 3), Some(1500));
+        assert_eq!(total_fen(0, i64::MAX), Some(0));
+        assert_eq!(total_fen(MAX_FEN, 2), None);
+        assert_eq!(total_fen(i64::MAX, i64::MAX), None);
+    }
+}

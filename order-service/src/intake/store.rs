@@ -1,0 +1,37 @@
+use platform::db::WriteTx;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, Statement};
+
+use crate::entities::orders;
+
+/// The next short number for suppliers. On SQLite the transaction is the only writer, so the largest is the last.
+pub(super) async fn next_service_no(tx: &WriteTx) -> Result<i64, DbErr> {
+    let backend = tx.get_database_backend();
+    let sql = match backend {
+        DbBackend::Postgres => "SELECT nextval('order_service_no') AS n",
+        _ => "SELECT COALESCE(MAX(service_no), 0) + 1 AS n FROM orders WHERE service_no > 0",
+    };
+    let row = tx.query_one_raw(Statement::from_string(backend, sql)).await?;
+    row.ok_or_else(|| DbErr::RecordNotFound("a service number".into()))?.try_get("", "n")
+}
+
+/// The partner's order with this outer id.
+pub(super) async fn by_outer_id<C: ConnectionTrait>(
+    conn: &C,
+    partner_id: i64,
+    outer_id: &str,
+) -> Result<Option<orders::Model>, DbErr> {
+    orders::Entity::find()
+        .filter(orders::Column::PartnerId.eq(partner_id))
+        .filter(orders::Column::OuterId.eq(outer_id))
+        .filter(orders::Column::OuterId.ne(""))
+        .one(conn)
+        .await
+}
+
+/// Is any unpaid order past its end? One probe of `orders_due`, however many are open.
+pub(super) async fn any_due<C: ConnectionTrait>(conn: &C, now: i64) -> Result<bool, DbErr> {
+    let sql = "SELECT 1 AS found FROM orders WHERE state = 1 AND expire_at > 0 AND expire_at <= $1
+        ORDER BY expire_at LIMIT 1";
+    let statement = Statement::from_sql_and_values(conn.get_database_backend(), sql, [now.into()]);
+    Ok(conn.query_one_raw(statement).await?.is_some())
+}

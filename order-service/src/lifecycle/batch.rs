@@ -1,0 +1,160 @@
+//! Many orders at once: hand-outs and time-outs. One `UPDATE … RETURNING` takes the rows (nobody waits
+//! for rows another holds, nobody gets them twice), then one statement for the history, one for the outbox.
+
+use contracts::{
+    events::{OrderStateChanged, PreviousStates},
+    identity::Actor,
+    order_state::{FulfilState, PaymentState},
+};
+use platform::db::WriteTx;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Value};
+
+use super::{
+    rules::{self, FulfilEvent, PaymentEvent},
+    service::{By, Lifecycle, LifecycleError},
+    store,
+};
+use crate::entities::orders;
+
+/// A stretch of order ids, both ends excluded, and from which end it is taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    pub above: i64,
+    pub below: i64,
+    pub newest_first: bool,
+}
+
+/// What to hand out, and to whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    pub goods_id: i64,
+    pub from: FulfilState,
+    pub span: Span,
+    pub limit: u64,
+    pub supplier_id: i64,
+    /// 0 = no batch.
+    pub batch_id: i64,
+    /// Unix milliseconds, 0 = no lease.
+    pub lease_until: i64,
+}
+
+/// `UPDATE orders SET set WHERE id IN (pick) RETURNING *`. PostgreSQL locks what it picks and leaves out
+/// what others hold; the picking is materialised, or the planner may run it again for every row and take more
+/// than the limit. On SQLite `write_tx` is the only writer.
+fn pick_and_set<C: ConnectionTrait>(conn: &C, set: &str, pick: &str) -> (DbBackend, String) {
+    let backend = conn.get_database_backend();
+    let sql = match backend {
+        DbBackend::Postgres => format!(
+            "WITH picked AS MATERIALIZED (SELECT id FROM orders WHERE {pick} FOR UPDATE SKIP LOCKED)
+             UPDATE orders AS o SET {set} FROM picked WHERE o.id = picked.id RETURNING o.*"
+        ),
+        _ => format!("UPDATE orders AS o SET {set} WHERE id IN (SELECT id FROM orders WHERE {pick}) RETURNING *"),
+    };
+    (backend, sql)
+}
+
+impl Lifecycle {
+    /// Hands out up to `claim.limit` orders: all of them are the caller's alone, in progress, in the asked order.
+    ///
+    /// # Errors
+    /// A state that is not handed out; the database.
+    pub async fn claim(&self, tx: &WriteTx, claim: &Claim, actor: &Actor) -> Result<Vec<orders::Model>, LifecycleError> {
+        let to = rules::next_fulfil(Some(claim.from), FulfilEvent::Claim, None)?;
+        let now = self.clock.now_ms();
+        let set = "fulfil_state = $1, version = o.version + 1, updated_at = $2,
+            start_time = CASE WHEN o.start_time = 0 THEN $2 ELSE o.start_time END,
+            supplier_id = $3, batch_id = $4, lease_until = $5, claimed_from = $6";
+        let pick = format!(
+            "goods_id = $7 AND fulfil_state = $6 AND id > $8 AND id < $9 ORDER BY id {} LIMIT $10",
+            if claim.span.newest_first { "DESC" } else { "ASC" }
+        );
+        let values: Vec<Value> = vec![
+            i16::from(to).into(),
+            now.into(),
+            claim.supplier_id.into(),
+            claim.batch_id.into(),
+            claim.lease_until.into(),
+            i16::from(claim.from).into(),
+            claim.goods_id.into(),
+            claim.span.above.into(),
+            claim.span.below.into(),
+            i64::try_from(claim.limit).unwrap_or(i64::MAX).into(),
+        ];
+        let mut rows = store::update_returning(tx, pick_and_set(tx, set, &pick), values).await?;
+        rows.sort_unstable_by_key(|o| if claim.span.newest_first { -o.id } else { o.id });
+        let moved = Moved {
+            event: FulfilEvent::Claim.name(),
+            from: (PaymentState::Completed, Some(claim.from)),
+            to: (PaymentState::Completed, Some(to)),
+            at: now,
+        };
+        self.record_all(tx, &rows, moved, By { actor, reason: "" }).await?;
+        Ok(rows)
+    }
+
+    /// Ends up to `limit` unpaid orders whose time is over; answers how many.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn expire_due(&self, tx: &WriteTx, limit: u64) -> Result<usize, LifecycleError> {
+        let now = self.clock.now_ms();
+        let set = "state = $1, version = o.version + 1, updated_at = $2";
+        // `state = 1` stands as a literal, so that the partial index is used whatever plan is cached.
+        let pick = "state = 1 AND expire_at > 0 AND expire_at <= $2 ORDER BY expire_at LIMIT $3";
+        let to = PaymentState::Cancelled;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let values = vec![i16::from(to).into(), now.into(), limit.into()];
+        let rows = store::update_returning(tx, pick_and_set(tx, set, pick), values).await?;
+        let moved = Moved {
+            event: PaymentEvent::Expire.name(),
+            from: (PaymentState::Unpaid, None),
+            to: (to, None),
+            at: now,
+        };
+        self.record_all(tx, &rows, moved, By { actor: &Actor::system("timeout"), reason: "" }).await?;
+        Ok(rows.len())
+    }
+
+    async fn record_all(&self, tx: &WriteTx, rows: &[orders::Model], moved: Moved, by: By<'_>) -> Result<(), DbErr> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let number = |s: Option<FulfilState>| s.map(i16::from);
+        let common = store::HistoryOf {
+            at: moved.at,
+            event: moved.event,
+            actor: by.actor,
+            from_state: Some(moved.from.0.into()),
+            to_state: moved.to.0.into(),
+            from_fulfil: number(moved.from.1),
+            to_fulfil: number(moved.to.1),
+            reason: by.reason,
+        };
+        let history: Vec<(i64, i64, &str)> = rows.iter().map(|o| (o.id, o.version, "{}")).collect();
+        store::history(tx, &common, &history).await?;
+        let payloads: Vec<OrderStateChanged> = rows
+            .iter()
+            .map(|order| OrderStateChanged {
+                order: order.public(),
+                previous: PreviousStates { state: Some(moved.from.0), fulfil_state: moved.from.1 },
+                event: moved.event.into(),
+                order_seq: order.version,
+                actor: by.actor.clone(),
+                reason: by.reason.into(),
+            })
+            .collect();
+        let items: Vec<(String, &OrderStateChanged)> =
+            payloads.iter().map(|p| (p.order.number.clone(), p)).collect();
+        self.outbox.append_many(tx, &items).await?;
+        Ok(())
+    }
+}
+
+/// What happened to every row of a batch.
+#[derive(Debug, Clone, Copy)]
+struct Moved {
+    event: &'static str,
+    from: (PaymentState, Option<FulfilState>),
+    to: (PaymentState, Option<FulfilState>),
+    at: i64,
+}

@@ -1,0 +1,135 @@
+use contracts::identity::Actor;
+use platform::db::{self, WriteTx};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult,
+    IntoActiveModel, QueryFilter, QuerySelect, Statement, Value,
+};
+
+use crate::entities::{late_payment, orders};
+
+/// The order under a lock, so that what is decided on it still holds when it is saved.
+pub(super) async fn lock_by_number(tx: &WriteTx, number: &str) -> Result<Option<orders::Model>, DbErr> {
+    orders::Entity::find().filter(orders::Column::Number.eq(number)).lock_exclusive().one(tx).await
+}
+
+pub(super) async fn lock_by_service_no(tx: &WriteTx, service_no: i64) -> Result<Option<orders::Model>, DbErr> {
+    orders::Entity::find()
+        .filter(orders::Column::ServiceNo.eq(service_no))
+        .filter(orders::Column::ServiceNo.gt(0))
+        .lock_exclusive()
+        .one(tx)
+        .await
+}
+
+pub(super) async fn insert(tx: &WriteTx, order: &orders::Model) -> Result<(), DbErr> {
+    orders::Entity::insert(order.clone().into_active_model().reset_all()).exec_without_returning(tx).await.map(|_| ())
+}
+
+/// Writes what differs between `before` and `after`, if `before` is still what stands there.
+pub(super) async fn replace(tx: &WriteTx, before: &orders::Model, after: &orders::Model) -> Result<bool, DbErr> {
+    let mut row = orders::ActiveModel { version: Set(after.version), ..Default::default() };
+    macro_rules! changed {
+        ($($field:ident),*) => { $(if before.$field != after.$field { row.$field = Set(after.$field.clone()); })* };
+    }
+    changed!(
+        state, fulfil_state, refund_fen, refund_due_fen, payment_channel, third_trade_num, third_trade_identity,
+        paid_at, fulfilled_at, updated_at, start_num, now_num, end_num, login_state, start_time, end_time,
+        lease_until
+    );
+    let done = orders::Entity::update_many()
+        .set(row)
+        .filter(orders::Column::Id.eq(before.id))
+        .filter(orders::Column::Version.eq(before.version))
+        .exec(tx)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// JSON of the public fields that differ: `{"now_num": [0, 5]}`.
+pub(super) fn difference(before: &orders::Model, after: &orders::Model) -> String {
+    let mut changed = serde_json::Map::new();
+    macro_rules! note {
+        ($($field:ident),*) => { $(if before.$field != after.$field {
+            changed.insert(stringify!($field).into(), serde_json::json!([before.$field, after.$field]));
+        })* };
+    }
+    note!(
+        refund_fen, refund_due_fen, payment_channel, third_trade_num, third_trade_identity, paid_at, fulfilled_at,
+        start_num, now_num, end_num, login_state, start_time, end_time
+    );
+    serde_json::Value::Object(changed).to_string()
+}
+
+/// What history rows of one statement have in common.
+pub(super) struct HistoryOf<'a> {
+    pub at: i64,
+    pub event: &'a str,
+    pub actor: &'a Actor,
+    pub from_state: Option<i16>,
+    pub to_state: i16,
+    pub from_fulfil: Option<i16>,
+    pub to_fulfil: Option<i16>,
+    pub reason: &'a str,
+}
+
+/// Writes one history row for each of `rows` (order id, seq, changed fields) in one statement.
+pub(super) async fn history(
+    tx: &WriteTx,
+    common: &HistoryOf<'_>,
+    rows: &[(i64, i64, &str)],
+) -> Result<(), DbErr> {
+    let rows = serde_json::to_string(rows).map_err(|e| DbErr::Custom(e.to_string()))?;
+    let (backend, sql) = db::dialect(
+        tx,
+        "INSERT INTO order_history (order_id, seq, changed, at, event, actor_kind, actor_id, actor_name,
+                from_state, to_state, from_fulfil, to_fulfil, reason)
+            SELECT (e->>0)::bigint, (e->>1)::bigint, e->>2, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+            FROM json_array_elements($1::json) AS e",
+        "INSERT INTO order_history (order_id, seq, changed, at, event, actor_kind, actor_id, actor_name,
+                from_state, to_state, from_fulfil, to_fulfil, reason)
+            SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+                $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+            FROM json_each($1)",
+    );
+    let values: [Value; 11] = [
+        rows.into(),
+        common.at.into(),
+        common.event.into(),
+        common.actor.kind.as_str().into(),
+        common.actor.id.into(),
+        common.actor.name.as_str().into(),
+        common.from_state.into(),
+        common.to_state.into(),
+        common.from_fulfil.into(),
+        common.to_fulfil.into(),
+        common.reason.into(),
+    ];
+    tx.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(|_| ())
+}
+
+/// Runs an `UPDATE … RETURNING` over orders and answers the rows as they are now.
+pub(super) async fn update_returning(
+    tx: &WriteTx,
+    sql: (sea_orm::DbBackend, String),
+    values: Vec<Value>,
+) -> Result<Vec<orders::Model>, DbErr> {
+    let rows = tx.query_all_raw(Statement::from_sql_and_values(sql.0, sql.1, values)).await?;
+    rows.iter().map(|row| orders::Model::from_query_result(row, "")).collect()
+}
+
+/// Was this payment noted before?
+pub(super) async fn late_payment_known(tx: &WriteTx, order_id: i64, trade: &str) -> Result<bool, DbErr> {
+    if trade.is_empty() {
+        return Ok(false);
+    }
+    let found = late_payment::Entity::find()
+        .filter(late_payment::Column::OrderId.eq(order_id))
+        .filter(late_payment::Column::ThirdTradeNum.eq(trade))
+        .one(tx)
+        .await?;
+    Ok(found.is_some())
+}
+
+pub(super) async fn insert_late_payment(tx: &WriteTx, row: late_payment::Model) -> Result<(), DbErr> {
+    late_payment::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(tx).await.map(|_| ())
+}

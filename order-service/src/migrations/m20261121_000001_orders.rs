@@ -1,0 +1,187 @@
+use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait::async_trait};
+
+pub struct Migration;
+
+impl MigrationName for Migration {
+    fn name(&self) -> &str {
+        "m20261121_000001_orders"
+    }
+}
+
+#[async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let postgres = manager.get_database_backend() == DbBackend::Postgres;
+        // Texts that are searched by prefix compare by bytes on both back ends.
+        let sql = TABLES.replace("{{bytes}}", if postgres { "TEXT COLLATE \"C\"" } else { "TEXT" });
+        platform::db::script(manager, &sql).await?;
+        if postgres {
+            manager.get_connection().execute_unprepared("CREATE SEQUENCE order_service_no").await?;
+        }
+        Ok(())
+    }
+}
+
+const TABLES: &str = r#"
+CREATE TABLE goods (
+    id {{identity}},
+    kind TEXT NOT NULL CHECK (kind IN ('report', 'service')),
+    name TEXT NOT NULL,
+    cover TEXT NOT NULL DEFAULT '',
+    price_fen BIGINT NOT NULL CHECK (price_fen >= 0),
+    partner_id BIGINT NOT NULL DEFAULT 0,
+    report_id BIGINT NOT NULL DEFAULT 0,
+    report_version BIGINT NOT NULL DEFAULT 0,
+    read_count BIGINT NOT NULL DEFAULT 0,
+    status SMALLINT NOT NULL DEFAULT 1,
+    initial_state SMALLINT NOT NULL DEFAULT 1 CHECK (initial_state IN (0, 1)),
+    format TEXT NOT NULL DEFAULT '',
+    presets TEXT NOT NULL DEFAULT '[]',
+    input_labels TEXT NOT NULL DEFAULT '[]',
+    unit TEXT NOT NULL DEFAULT '',
+    type_id BIGINT NOT NULL DEFAULT 0,
+    type_title TEXT NOT NULL DEFAULT '',
+    deleted_at BIGINT NOT NULL DEFAULT 0,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX goods_report ON goods (report_id) WHERE report_id <> 0;
+
+CREATE TABLE customer (
+    id BIGINT NOT NULL PRIMARY KEY,
+    mobile {{bytes}} NOT NULL UNIQUE,
+    nick_name TEXT NOT NULL DEFAULT '',
+    avatar TEXT NOT NULL DEFAULT '',
+    regist_at BIGINT NOT NULL DEFAULT 0,
+    last_login_at BIGINT NOT NULL DEFAULT 0,
+    last_review_at BIGINT NOT NULL DEFAULT 0,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE orders (
+    id BIGINT NOT NULL PRIMARY KEY,
+    number {{bytes}} NOT NULL UNIQUE,
+    service_no BIGINT NOT NULL DEFAULT 0,
+    version BIGINT NOT NULL,
+    state SMALLINT NOT NULL CHECK (state IN (1, 2, 3)),
+    fulfil_state SMALLINT CHECK (fulfil_state BETWEEN 0 AND 9),
+    partner_id BIGINT NOT NULL DEFAULT 0,
+    distributor_id BIGINT NOT NULL DEFAULT 0,
+    outer_id {{bytes}} NOT NULL DEFAULT '',
+    customer_id BIGINT NOT NULL,
+    nick_name TEXT NOT NULL,
+    avatar TEXT NOT NULL,
+    mobile {{bytes}} NOT NULL,
+    goods_id BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    report_id BIGINT NOT NULL,
+    title TEXT NOT NULL,
+    cover TEXT NOT NULL,
+    price_fen BIGINT NOT NULL,
+    size BIGINT NOT NULL CHECK (size > 0),
+    total_fen BIGINT NOT NULL CHECK (total_fen >= 0),
+    refund_fen BIGINT NOT NULL DEFAULT 0 CHECK (refund_fen BETWEEN 0 AND total_fen),
+    refund_due_fen BIGINT NOT NULL DEFAULT 0 CHECK (refund_due_fen >= 0),
+    payment_source BIGINT NOT NULL DEFAULT 0,
+    payment_channel BIGINT NOT NULL DEFAULT 0,
+    third_trade_num {{bytes}} NOT NULL DEFAULT '',
+    third_trade_identity TEXT NOT NULL DEFAULT '',
+    checkout_at BIGINT NOT NULL,
+    expire_at BIGINT NOT NULL DEFAULT 0,
+    paid_at BIGINT NOT NULL DEFAULT 0,
+    fulfilled_at BIGINT NOT NULL DEFAULT 0,
+    updated_at BIGINT NOT NULL,
+    aa TEXT NOT NULL DEFAULT '',
+    bb TEXT NOT NULL DEFAULT '',
+    cc TEXT NOT NULL DEFAULT '',
+    dd TEXT NOT NULL DEFAULT '',
+    ee TEXT NOT NULL DEFAULT '',
+    user_note TEXT NOT NULL DEFAULT '',
+    api_note TEXT NOT NULL DEFAULT '',
+    admin_note TEXT NOT NULL DEFAULT '',
+    need_num_0 BIGINT NOT NULL DEFAULT 0,
+    need_num_1 BIGINT NOT NULL DEFAULT 0,
+    need_num_2 BIGINT NOT NULL DEFAULT 0,
+    need_num_3 BIGINT NOT NULL DEFAULT 0,
+    start_num BIGINT NOT NULL DEFAULT 0,
+    now_num BIGINT NOT NULL DEFAULT 0,
+    end_num BIGINT NOT NULL DEFAULT 0,
+    login_state SMALLINT NOT NULL DEFAULT 0,
+    start_time BIGINT NOT NULL DEFAULT 0,
+    end_time BIGINT NOT NULL DEFAULT 0,
+    initial_state SMALLINT NOT NULL DEFAULT 1,
+    supplier_id BIGINT NOT NULL DEFAULT 0,
+    batch_id BIGINT NOT NULL DEFAULT 0,
+    lease_until BIGINT NOT NULL DEFAULT 0,
+    claimed_from SMALLINT NOT NULL DEFAULT 1,
+    read_quota BIGINT NOT NULL DEFAULT 0,
+    read_used BIGINT NOT NULL DEFAULT 0 CHECK (read_used BETWEEN 0 AND read_quota)
+);
+CREATE UNIQUE INDEX orders_service_no ON orders (service_no) WHERE service_no > 0;
+CREATE UNIQUE INDEX orders_outer_id ON orders (partner_id, outer_id) WHERE outer_id <> '';
+-- A supplier's poll and its claim: one probe when there is nothing new.
+CREATE INDEX orders_work ON orders (goods_id, fulfil_state, id) WHERE fulfil_state IS NOT NULL;
+-- The time-outs: one probe however many orders are open.
+CREATE INDEX orders_due ON orders (expire_at) WHERE state = 1;
+-- The same rows again for a repeated batch; leases that ran out.
+CREATE INDEX orders_batch ON orders (batch_id, id) WHERE batch_id > 0;
+CREATE INDEX orders_lease ON orders (lease_until) WHERE lease_until > 0;
+CREATE INDEX orders_customer ON orders (customer_id, id);
+
+CREATE TABLE order_history (
+    order_id BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    event TEXT NOT NULL,
+    actor_kind TEXT NOT NULL,
+    actor_id BIGINT NOT NULL,
+    actor_name TEXT NOT NULL,
+    from_state SMALLINT,
+    to_state SMALLINT NOT NULL,
+    from_fulfil SMALLINT,
+    to_fulfil SMALLINT,
+    reason TEXT NOT NULL DEFAULT '',
+    changed TEXT NOT NULL DEFAULT '{}',
+    PRIMARY KEY (order_id, seq)
+);
+
+CREATE TABLE late_payment (
+    order_id BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    amount_fen BIGINT NOT NULL,
+    payment_channel BIGINT NOT NULL,
+    third_trade_num TEXT NOT NULL,
+    third_trade_identity TEXT NOT NULL,
+    received_at BIGINT NOT NULL,
+    refunded_at BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (order_id, seq)
+);
+-- One notice of one payment counts once, however often the shop repeats it.
+CREATE UNIQUE INDEX late_payment_trade ON late_payment (order_id, third_trade_num) WHERE third_trade_num <> '';
+CREATE INDEX late_payment_due ON late_payment (received_at) WHERE refunded_at = 0;
+
+CREATE TABLE supplier_key (
+    key_id BIGINT NOT NULL PRIMARY KEY,
+    version BIGINT NOT NULL,
+    supplier_id BIGINT NOT NULL,
+    supplier_name TEXT NOT NULL,
+    goods_ids TEXT NOT NULL,
+    key_sha256 TEXT NOT NULL UNIQUE,
+    enabled BOOLEAN NOT NULL,
+    expires_at BIGINT NOT NULL DEFAULT 0
+);
+
+CREATE TABLE supplier_batch (
+    id BIGINT NOT NULL PRIMARY KEY,
+    supplier_id BIGINT NOT NULL,
+    batch_no TEXT NOT NULL,
+    goods_id BIGINT NOT NULL,
+    from_state SMALLINT NOT NULL,
+    fence BIGINT NOT NULL DEFAULT 1,
+    lease_until BIGINT NOT NULL DEFAULT 0,
+    acked_at BIGINT NOT NULL DEFAULT 0,
+    created_at BIGINT NOT NULL,
+    UNIQUE (supplier_id, batch_no)
+);
+"#;

@@ -1,0 +1,135 @@
+use contracts::order_state::FulfilState;
+use platform::db::{Db, WriteTx};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Order,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select, Statement, sea_query::{Expr, ExprTrait},
+};
+
+use crate::{
+    entities::{
+        orders::{self, Column},
+        supplier_batch, supplier_key,
+    },
+    lifecycle::Span,
+};
+
+/// Keeps what an event says of a key, unless something newer is known.
+pub(super) async fn keep_key(tx: &WriteTx, row: &supplier_key::Model) -> Result<(), DbErr> {
+    let sql = "INSERT INTO supplier_key
+            (key_id, version, supplier_id, supplier_name, goods_ids, key_sha256, enabled, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        ON CONFLICT (key_id) DO UPDATE SET
+            version = excluded.version, supplier_id = excluded.supplier_id, supplier_name = excluded.supplier_name,
+            goods_ids = excluded.goods_ids, key_sha256 = excluded.key_sha256, enabled = excluded.enabled,
+            expires_at = excluded.expires_at
+        WHERE supplier_key.version < excluded.version";
+    let values = [
+        row.key_id.into(),
+        row.version.into(),
+        row.supplier_id.into(),
+        row.supplier_name.as_str().into(),
+        row.goods_ids.as_str().into(),
+        row.key_sha256.as_str().into(),
+        row.enabled.into(),
+        row.expires_at.into(),
+    ];
+    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(|_| ())
+}
+
+pub(super) async fn key_by_hash(db: &Db, sha256: &str) -> Result<Option<supplier_key::Model>, DbErr> {
+    supplier_key::Entity::find().filter(supplier_key::Column::KeySha256.eq(sha256)).one(db.conn()).await
+}
+
+/// The orders of these goods in this state: what `orders_work` is made for.
+fn work(goods_id: i64, state: FulfilState) -> Condition {
+    Condition::all().add(Column::GoodsId.eq(goods_id)).add(Column::FulfilState.eq(i16::from(state)))
+}
+
+fn within(query: Select<orders::Entity>, span: Span) -> Select<orders::Entity> {
+    query
+        .filter(Column::Id.gt(span.above))
+        .filter(Column::Id.lt(span.below))
+        .order_by(Column::Id, if span.newest_first { Order::Desc } else { Order::Asc })
+}
+
+/// The next `limit` of them.
+pub(super) async fn work_rows(
+    db: &Db,
+    goods_id: i64,
+    state: FulfilState,
+    span: Span,
+    limit: u64,
+) -> Result<Vec<orders::Model>, DbErr> {
+    within(orders::Entity::find().filter(work(goods_id, state)), span).limit(limit).all(db.conn()).await
+}
+
+/// Is there any? One probe, without a lock.
+pub(super) async fn any_work(db: &Db, goods_id: i64, state: FulfilState) -> Result<bool, DbErr> {
+    let query = orders::Entity::find().select_only().column(Column::Id).filter(work(goods_id, state)).limit(1);
+    Ok(query.into_tuple::<i64>().one(db.conn()).await?.is_some())
+}
+
+pub(super) async fn count_work(db: &Db, goods_id: i64, state: FulfilState) -> Result<u64, DbErr> {
+    orders::Entity::find().filter(work(goods_id, state)).count(db.conn()).await
+}
+
+/// The id of the last order before `offset`, so that what follows it can be sought by key.
+pub(super) async fn id_before(
+    db: &Db,
+    goods_id: i64,
+    state: FulfilState,
+    span: Span,
+    offset: u64,
+) -> Result<Option<i64>, DbErr> {
+    let query = within(orders::Entity::find().select_only().column(Column::Id).filter(work(goods_id, state)), span);
+    query.offset(offset.saturating_sub(1)).limit(1).into_tuple().one(db.conn()).await
+}
+
+/// The next `limit` orders of a batch that was handed out before.
+pub(super) async fn batch_rows(db: &Db, batch_id: i64, span: Span, limit: u64) -> Result<Vec<orders::Model>, DbErr> {
+    let query = orders::Entity::find().filter(Column::BatchId.eq(batch_id)).filter(Column::BatchId.gt(0));
+    within(query, span).limit(limit).all(db.conn()).await
+}
+
+pub(super) async fn find_batch<C: ConnectionTrait>(
+    conn: &C,
+    supplier_id: i64,
+    batch_no: &str,
+) -> Result<Option<supplier_batch::Model>, DbErr> {
+    supplier_batch::Entity::find()
+        .filter(supplier_batch::Column::SupplierId.eq(supplier_id))
+        .filter(supplier_batch::Column::BatchNo.eq(batch_no))
+        .one(conn)
+        .await
+}
+
+/// Opens a batch under its number, in place of one from before `since`; false when a younger one stands there.
+pub(super) async fn open_batch(tx: &WriteTx, batch: &supplier_batch::Model, since: i64) -> Result<bool, DbErr> {
+    supplier_batch::Entity::delete_many()
+        .filter(supplier_batch::Column::SupplierId.eq(batch.supplier_id))
+        .filter(supplier_batch::Column::BatchNo.eq(batch.batch_no.as_str()))
+        .filter(supplier_batch::Column::CreatedAt.lte(since))
+        .exec(tx)
+        .await?;
+    let done = supplier_batch::Entity::insert(batch.clone().into_active_model().reset_all())
+        .on_conflict_do_nothing_on([supplier_batch::Column::SupplierId, supplier_batch::Column::BatchNo])
+        .exec_without_returning(tx)
+        .await?;
+    Ok(matches!(done, sea_orm::TryInsertResult::Inserted(n) if n > 0))
+}
+
+/// Takes the batch away from whoever still streams it.
+pub(super) async fn fence_batch(tx: &WriteTx, id: i64) -> Result<(), DbErr> {
+    supplier_batch::Entity::update_many()
+        .col_expr(supplier_batch::Column::Fence, Expr::col(supplier_batch::Column::Fence).add(1))
+        .filter(supplier_batch::Column::Id.eq(id))
+        .exec(tx)
+        .await
+        .map(|_| ())
+}
+
+/// Does the batch still stand at `fence`? Holds it there until the transaction ends.
+pub(super) async fn holds_batch(tx: &WriteTx, id: i64, fence: i64) -> Result<bool, DbErr> {
+    let batch = supplier_batch::Entity::find_by_id(id).lock_exclusive().one(tx).await?;
+    Ok(batch.is_some_and(|b| b.fence == fence))
+}

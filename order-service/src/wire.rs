@@ -1,0 +1,96 @@
+//! Envelopes and small conversions shared by the features' HTTP files (`spec/management-api.md`: results
+//! always under `data`).
+
+use platform::http::{ApiError, Fields, FromFields};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// `{"status": 0, "data": …}`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Data<T> {
+    /// 0 = success.
+    pub status: i32,
+    pub data: T,
+}
+
+impl<T> Data<T> {
+    pub fn of(data: T) -> Self {
+        Self { status: 0, data }
+    }
+}
+
+/// A page with numbers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Page<T> {
+    pub current_page: u64,
+    pub last_page: u64,
+    pub per_page: u64,
+    pub total: u64,
+    pub data: Vec<T>,
+}
+
+/// The answer of what makes or changes a row: its id.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Id {
+    pub id: i64,
+}
+
+/// Which page is wanted; `page` from 1, `limit` 1 to 1000.
+#[derive(Debug, Clone, Copy)]
+pub struct Paging {
+    pub page: u64,
+    pub limit: u64,
+}
+
+/// Pages beyond this one are refused: nobody reads them, and they must not cost anything.
+const MAX_PAGE: i64 = 1_000_000;
+
+impl Paging {
+    /// Reads `page` and `limit`; anything that is not a positive number is 400.
+    pub fn read(f: &mut Fields<'_>, default_limit: i64) -> Self {
+        let page = f.optional_int("page", 1..=MAX_PAGE).unwrap_or(1);
+        let limit = f.optional_int("limit", 1..=1000).unwrap_or(default_limit);
+        Self { page: page.unsigned_abs(), limit: limit.unsigned_abs() }
+    }
+
+    pub fn offset(self) -> u64 {
+        (self.page - 1) * self.limit
+    }
+
+    /// The number of the last page; 1 for an empty list.
+    pub fn last_page(self, total: u64) -> u64 {
+        total.div_ceil(self.limit).max(1)
+    }
+
+    pub fn wrap<T>(self, total: u64, data: Vec<T>) -> Page<T> {
+        Page { current_page: self.page, last_page: self.last_page(total), per_page: self.limit, total, data }
+    }
+}
+
+/// An optional reason in a body that has nothing else.
+#[derive(Debug, ToSchema)]
+pub struct Reason {
+    /// Why; shown in the history.
+    pub reason: Option<String>,
+}
+
+impl FromFields for Reason {
+    fn read(f: &mut Fields<'_>) -> Self {
+        Self { reason: f.optional_text("reason", 500) }
+    }
+}
+
+/// Unix milliseconds as the wire's seconds; 0 stays 0.
+pub fn seconds(ms: i64) -> i64 {
+    ms.div_euclid(1000)
+}
+
+/// 404/7 for an order.
+pub fn no_such_order() -> ApiError {
+    ApiError::not_found("订单不存在", "no such order")
+}
+
+/// 404/7 for goods.
+pub fn no_such_goods() -> ApiError {
+    ApiError::not_found("商品不存在", "no such goods")
+}

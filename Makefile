@@ -1,0 +1,37 @@
+.DEFAULT_GOAL := help
+.PHONY: help run demo test test-env lint fmt bench openapi up down
+
+help: ## these lines
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+run: ## start everything on http://127.0.0.1:8080, data in ./data
+	cargo run --release
+
+demo: ## the same with sample data, and one whole story told
+	cargo run --release -- --demo
+
+test: ## install or start what tests need, run every check and every test in both modes
+	@scripts/test.sh test.py
+
+test-env: ## only start PostgreSQL, Redis and RabbitMQ for tests; prints where they are
+	@scripts/test.sh servers.py
+
+lint: ## format, clippy, boundaries
+	@scripts/test.sh test.py --lint
+
+fmt: ## format the source
+	cargo fmt --all
+
+bench: ## measure everything against its baselines; writes bench/results.md
+	cargo build --release --workspace
+	cargo run --release -p bench -- all
+
+openapi: ## write docs/openapi.json from the code
+	cargo run --quiet -- openapi > docs/openapi.json.part
+	mv docs/openapi.json.part docs/openapi.json
+
+up: ## the production shape in containers
+	@scripts/up.sh
+
+down: ## stop the containers; their data stays
+	docker compose down

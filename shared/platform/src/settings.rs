@@ -211,7 +211,7 @@ impl Settings {
             None => File::new("baodan.toml", FileFormat::Toml).required(false),
         };
         let mut plain = std::collections::HashMap::new();
-        for (name, value) in std::env::vars().filter(|(n, _)| n.starts_with("BAODAN_")) {
+        for (name, value) in std::env::vars().filter(|(n, _)| is_setting(n)) {
             match name.strip_suffix("_FILE") {
                 Some(target) => {
                     let text = std::fs::read_to_string(&value)
@@ -354,6 +354,11 @@ impl Settings {
             )),
         }
     }
+}
+
+/// `BAODAN_TEST_…` tells the tests where their servers are; a program started from the same shell ignores it.
+fn is_setting(variable: &str) -> bool {
+    variable.starts_with("BAODAN_") && !variable.starts_with("BAODAN_TEST_")
 }
 
 fn well_known(secret: &str) -> bool {

@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-env lint fmt bench openapi up down
+.PHONY: help run demo test test-env lint fmt bench openapi check-deploy up down
 
 help: ## these lines
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: ## start everything on http://127.0.0.1:8080, data in ./data
 	cargo run --release
@@ -29,6 +29,9 @@ bench: ## measure everything against its baselines; writes bench/results.md
 openapi: ## write docs/openapi.json from the code
 	cargo run --quiet -- openapi > docs/openapi.json.part
 	mv docs/openapi.json.part docs/openapi.json
+
+check-deploy: ## check Dockerfile, compose, Kubernetes, alerts and dashboards with the real tools
+	@scripts/check-deploy.sh
 
 up: ## the production shape in containers
 	@scripts/up.sh

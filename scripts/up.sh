@@ -6,19 +6,22 @@
 #   OBSERVE=0      without collector, Tempo, Prometheus and Grafana
 #   BUILD=0        with the images that are there already
 #   BAODAN_PUBLISH where the gateway listens, default 127.0.0.1:8080
+#   BAODAN_SECRETS the folder of the secrets, default ./secrets
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 compose() { ${COMPOSE:-docker compose} "$@"; }
 
+folder=${BAODAN_SECRETS:-secrets}
+
 random() { openssl rand -hex "$1"; }
 
 # Writes a secret once. The folder is closed to others; the files are readable for the users inside the containers.
 secret() {
-    [ -s "secrets/$1" ] && return
-    printf '%s\n' "$2" > "secrets/.$1.part"
-    chmod 0444 "secrets/.$1.part"
-    mv "secrets/.$1.part" "secrets/$1"
+    [ -s "$folder/$1" ] && return
+    printf '%s\n' "$2" > "$folder/.$1.part"
+    chmod 0444 "$folder/.$1.part"
+    mv "$folder/.$1.part" "$folder/$1"
 }
 
 # RabbitMQ's form: base64(salt ‖ sha256(salt ‖ password)).
@@ -33,8 +36,8 @@ rabbitmq_hash() {
 
 write_secrets() {
     command -v openssl > /dev/null || { echo "需要 openssl · openssl is needed" >&2; exit 69; }
-    mkdir -p secrets
-    chmod 0700 secrets
+    mkdir -p "$folder"
+    chmod 0700 "$folder"
     secret token_keys "k1:$(random 32)"
     secret envelope_keys "e1:$(random 32)"
     secret internal_key "$(random 32)"
@@ -46,15 +49,15 @@ write_secrets() {
         secret "database_url_$service" "postgres://baodan_$service:$(random 24)@postgres:5432/baodan_$service"
     done
     local password
-    if [ ! -s secrets/redis_url ]; then
+    if [ ! -s "$folder/redis_url" ]; then
         password=$(random 24)
-        rm -f secrets/redis_auth
+        rm -f "$folder/redis_auth"
         secret redis_auth "requirepass $password"
         secret redis_url "redis://:$password@redis:6379/0"
     fi
-    if [ ! -s secrets/bus_url ]; then
+    if [ ! -s "$folder/bus_url" ]; then
         password=$(random 24)
-        rm -f secrets/rabbitmq_definitions
+        rm -f "$folder/rabbitmq_definitions"
         secret rabbitmq_definitions "$(sed "s|@PASSWORD_HASH@|$(rabbitmq_hash "$password")|" deploy/rabbitmq/definitions.json)"
         secret bus_url "amqp://baodan:$password@rabbitmq:5672/baodan"
     fi
@@ -75,7 +78,7 @@ cat <<TEXT
   报单已启动 · Baodan is up
 
   网关 gateway     http://$address    接口文档 API documents: http://$address/docs
-  账号 account     admin              密码 password: cat secrets/admin_password
+  账号 account     admin              密码 password: cat $folder/admin_password
   停止 stop        docker compose --profile observe down     （数据保留 · data stays）
 TEXT
 [ "${OBSERVE:-1}" = 1 ] && cat <<'TEXT'

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-env lint fmt bench openapi check-deploy up down
+.PHONY: help run demo test test-env lint fmt bench openapi check-deploy up down compose-test
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -37,4 +37,7 @@ up: ## the production shape in containers
 	@scripts/up.sh
 
 down: ## stop the containers; their data stays
-	docker compose down
+	docker compose --profile observe down
+
+compose-test: ## run the containers for real, kill one, check that the callback still arrives
+	@scripts/compose-test.sh

@@ -75,7 +75,7 @@ enum Command {
 pub async fn run() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
-        Some(Command::Openapi) => openapi::print(),
+        Some(Command::Openapi) => openapi::print().await,
         Some(Command::Story { url, password, inbox }) => tell(&url, &password, inbox).await,
         Some(Command::Healthcheck) => match settings(&arguments.serve) {
             Ok(settings) => healthcheck(&settings.listen).await,

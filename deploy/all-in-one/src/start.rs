@@ -1,0 +1,76 @@
+//! Starting the whole system in this process.
+
+use std::{io, sync::Arc};
+
+use auth_service::bootstrap::Bootstrap;
+use gateway::{Gateway, Serving};
+use platform::{
+    Service, lifecycle,
+    service::{Shared, StartError},
+    settings::Settings,
+};
+use secrecy::{ExposeSecret, SecretString};
+use utoipa::openapi::OpenApi;
+
+/// A system that is wired and listens, not yet serving.
+pub struct Started {
+    /// The gateway's address, for people.
+    pub url: String,
+    /// Known at the first start, or when it was given.
+    pub admin_password: Option<SecretString>,
+    serving: Serving,
+}
+
+/// Builds all services and mounts them in the gateway's server.
+pub async fn start(settings: Settings) -> Result<Started, StartError> {
+    let given = settings.admin_password.clone();
+    let shared = Shared::from_settings(settings).await?;
+    let (services, bootstrap) = services(&shared).await?;
+    let gateway = Gateway::new(&shared, Arc::new(bootstrap.policy), services)?;
+    let listen = &shared.settings.listen;
+    let serving = gateway::serve(gateway, listen)
+        .map_err(|e| StartError::Settings(format!("cannot listen on {listen}: {e}")))?;
+    let address = serving.addresses.first().map_or_else(|| listen.clone(), ToString::to_string);
+    let url = format!("http://{address}");
+    greet(&url, bootstrap.made_password.as_ref());
+    Ok(Started { url, admin_password: bootstrap.made_password.or(given), serving })
+}
+
+/// All services, on `shared`.
+async fn services(shared: &Shared) -> Result<(Vec<Service>, Bootstrap), StartError> {
+    let (auth, bootstrap) = auth_service::app::build_with_bootstrap(shared).await?;
+    let report = report_service::app::build(shared).await?;
+    let order = order_service::app::build(shared).await?;
+    let sync = sync_service::app::build(shared).await?;
+    Ok((vec![auth, report, order, sync], bootstrap))
+}
+
+impl Started {
+    /// Serves until told to stop.
+    pub async fn run(self) -> io::Result<()> {
+        let Serving { server, workers, readiness, .. } = self.serving;
+        lifecycle::run(server, workers, readiness).await
+    }
+}
+
+/// Applies the migrations of all services; building them does it.
+pub async fn migrate(mut settings: Settings) -> Result<(), StartError> {
+    settings.database.auto_migrate = true;
+    services(&Shared::from_settings(settings).await?).await.map(|_| ())
+}
+
+/// The services' own OpenAPI documents, from a system on `settings` that is built and never started.
+pub async fn documents(settings: Settings) -> Result<Vec<OpenApi>, StartError> {
+    let (services, _) = services(&Shared::from_settings(settings).await?).await?;
+    Ok(services.into_iter().map(|s| s.openapi).collect())
+}
+
+/// The only place that shows the made password, once, on the terminal and not in a log.
+#[allow(clippy::print_stdout)]
+fn greet(url: &str, made_password: Option<&SecretString>) {
+    println!("报单 Baodan  {url}  （接口文档 · API: {url}/docs）");
+    if let Some(password) = made_password {
+        println!("首次启动，请记下管理员密码，仅显示这一次 · first start, shown this once:");
+        println!("  admin / {}", password.expose_secret());
+    }
+}

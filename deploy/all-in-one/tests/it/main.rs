@@ -1,0 +1,12 @@
+//! The system as its users start it: binaries as child processes, everything through the real gateway.
+//! Embedded: `baodan` alone. Distributed: the five binaries on PostgreSQL, RabbitMQ and Redis.
+
+#![allow(clippy::unwrap_used)]
+
+mod api;
+mod crash;
+mod hostile;
+mod process;
+mod start;
+mod story;
+mod system;

@@ -1,0 +1,67 @@
+use std::process::Command;
+
+use testing::{Client, wait_until};
+
+use crate::process::{Process, binary, free_port, run};
+
+fn baodan(folder: &tempfile::TempDir) -> Command {
+    let mut command = Command::new(binary("baodan"));
+    command.current_dir(folder.path()).env_clear();
+    command
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_admin_password_is_printed_once_and_opens_the_door() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let client = Client::plain(&format!("http://127.0.0.1:{port}"));
+    let mut logs = Vec::new();
+    for start in ["first", "second"] {
+        let log = folder.path().join(format!("{start}.log"));
+        let mut process =
+            Process::start("baodan", baodan(&folder).args(["--listen", &format!("127.0.0.1:{port}")]), log);
+        wait_until("baodan to be ready", async || {
+            client.get("/readyz").try_send().await.is_ok_and(|a| a.status() == 200)
+        })
+        .await;
+        assert!(process.terminate().success(), "{}", process.log());
+        logs.push(process.log());
+    }
+    let password = logs[0].lines().find_map(|l| l.split("admin / ").nth(1)).expect("a password").trim().to_owned();
+    assert!(password.len() >= 16, "{password}");
+    assert!(!logs[1].contains(&password), "the password was printed again");
+    let log = folder.path().join("third.log");
+    let mut process = Process::start("baodan", baodan(&folder).args(["--listen", &format!("127.0.0.1:{port}")]), log);
+    wait_until("the password to be taken", async || {
+        let body = serde_json::json!({"account": "admin", "password": password});
+        client.post("/api/access/token").json(&body).try_send().await.is_ok_and(|a| a.status() == 200)
+    })
+    .await;
+    let body = serde_json::json!({"account": "admin", "password": "wrong"});
+    let wrong = client.post("/api/access/token").json(&body).send().await.expect_status(401).json();
+    assert_eq!(wrong["status"], 6);
+    assert!(process.terminate().success(), "{}", process.log());
+}
+
+#[test]
+fn contradictions_end_the_start_with_78_and_one_sentence_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases: [(&[&str], &[(&str, &str)], &str); 5] = [
+        (&["--listen", "nowhere"], &[], "listen must be address:port"),
+        (&["--dev", "--listen", "0.0.0.0:1"], &[], "loopback"),
+        (&[], &[("BAODAN_KEYS__TOKEN", "k1:short")], "keys.token"),
+        (&[], &[("BAODAN_ADMIN_PASSWORD", "password123")], "BAODAN_ADMIN_PASSWORD"),
+        (&[], &[("BAODAN_NO_SUCH_SETTING", "1")], "no_such_setting"),
+    ];
+    for (arguments, variables, word) in cases {
+        let ended = run(baodan(&folder).args(arguments).envs(variables.iter().copied()));
+        let text = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(78), "{arguments:?} {variables:?}: {text}");
+        assert!(text.contains(word), "{text}");
+        assert!(!text.contains("password123"), "{text}");
+    }
+    let lone = run(Command::new(binary("order-service")).current_dir(folder.path()).env_clear());
+    let text = String::from_utf8_lossy(&lone.stderr);
+    assert_eq!(lone.status.code(), Some(78), "{text}");
+    assert!(text.contains("BAODAN_BUS__URL") && text.contains("BAODAN_KEYS__INTERNAL"), "{text}");
+}

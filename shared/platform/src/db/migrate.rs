@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::{
     MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait::async_trait,
@@ -7,12 +9,23 @@ use super::Db;
 
 /// Applies the pending migrations of a service.
 pub async fn migrate<M: MigratorTrait>(db: &Db) -> Result<(), DbErr> {
-    M::up(db.conn(), None).await
+    if pending::<M>(db).await?.is_empty() { Ok(()) } else { M::up(db.conn(), None).await }
 }
 
 /// Names of the migrations that are not applied yet.
+///
+/// Applied ones that this program does not know are a newer version's and no error, unlike in the library's own
+/// list: a replica that starts again in the middle of an upgrade, or after a rollback, must serve. Migrations expand
+/// first and contract a release later.
 pub async fn pending<M: MigratorTrait>(db: &Db) -> Result<Vec<String>, DbErr> {
-    Ok(M::get_pending_migrations(db.conn()).await?.iter().map(|m| m.name().to_owned()).collect())
+    let mut applied: HashSet<String> =
+        M::get_migration_models(db.conn()).await?.into_iter().map(|m| m.version).collect();
+    let names = M::migrations().iter().map(|m| m.name().to_owned()).collect::<Vec<_>>();
+    let pending = names.into_iter().filter(|name| !applied.remove(name)).collect();
+    if !applied.is_empty() {
+        tracing::warn!(unknown = ?applied, "the database has migrations of a newer version");
+    }
+    Ok(pending)
 }
 
 /// Runs a migration's SQL on either back end. The words that differ are written as

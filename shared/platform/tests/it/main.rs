@@ -4,5 +4,6 @@
 
 mod bench_table;
 mod leases;
+mod migrations;
 mod outbox_inbox;
 mod transactions;

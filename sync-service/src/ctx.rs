@@ -1,0 +1,10 @@
+use platform::Platform;
+
+use crate::delivery::engine::Engine;
+
+/// What this service's handlers and consumers are given. Cheap to clone.
+#[derive(Clone)]
+pub struct Ctx {
+    pub platform: Platform,
+    pub engine: Engine,
+}

@@ -145,8 +145,9 @@ mod tests {
     #[test]
     fn the_context_survives_a_log_level_that_hides_its_span() {
         use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn};
+        let lines = crate::telemetry::Lines::start(Box::new(std::io::sink()));
         let subscriber = tracing_subscriber::registry()
-            .with(crate::telemetry::log_layer(Default::default()).with_filter(EnvFilter::new("error")))
+            .with(crate::telemetry::log_layer(Default::default(), lines).with_filter(EnvFilter::new("error")))
             .with(crate::telemetry::KeepSpans.with_filter(filter_fn(crate::telemetry::worth_a_trace)));
         tracing::subscriber::with_default(subscriber, || {
             let request = tracing::info_span!("request");

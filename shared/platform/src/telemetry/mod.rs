@@ -6,6 +6,7 @@
 //! are collected by what runs the process).
 
 mod context;
+mod lines;
 mod otlp;
 mod redact;
 
@@ -24,6 +25,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+use lines::Lines;
+
 pub use context::{current_traceparent, new_traceparent, parent_from};
 pub use metrics_exporter_prometheus::PrometheusHandle;
 pub use redact::redact_query;
@@ -36,6 +39,9 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// From a cached read to a time-out of an upstream, in seconds.
 const SECONDS_BUCKETS: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// What is logged when nothing is said: everything of ours, of the frameworks only what somebody should act on.
+pub const DEFAULT_LOG: &str = "info,actix_server=warn,sea_orm_migration=warn,lapin=warn";
 
 /// What a log line looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -67,7 +73,7 @@ pub struct TelemetrySettings {
 impl Default for TelemetrySettings {
     fn default() -> Self {
         Self {
-            log: "info".to_owned(),
+            log: DEFAULT_LOG.to_owned(),
             format: LogFormat::default(),
             otlp_endpoint: None,
             trace_sample_ratio: 1.0,
@@ -104,15 +110,19 @@ impl TelemetrySettings {
 #[derive(Debug, Default)]
 pub struct TelemetryGuard {
     provider: Mutex<Option<SdkTracerProvider>>,
+    lines: Option<Lines>,
 }
 
 impl TelemetryGuard {
-    /// Sends the spans that are left; blocks for up to 5 seconds. A second call does nothing.
+    /// Sends the spans that are left; blocks for up to 5 seconds. Writes the log lines that are left. A second
+    /// call does nothing.
     pub fn shutdown(&self) {
         let provider = self.provider.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(provider) = provider else { return };
-        if let Err(err) = provider.shutdown_with_timeout(FLUSH_TIMEOUT) {
+        if let Some(Err(err)) = provider.map(|p| p.shutdown_with_timeout(FLUSH_TIMEOUT)) {
             tracing::warn!(error = %err, "the last spans did not reach the collector");
+        }
+        if let Some(lines) = &self.lines {
+            lines.finish();
         }
     }
 }
@@ -136,7 +146,7 @@ pub fn init(service_name: &str, s: &TelemetrySettings) -> TelemetryGuard {
     metrics_handle();
     let (log, bad_log) = match EnvFilter::try_new(&s.log) {
         Ok(filter) => (filter, None),
-        Err(err) => (EnvFilter::new("info"), Some(err)),
+        Err(err) => (EnvFilter::new(DEFAULT_LOG), Some(err)),
     };
     let (provider, bad_otlp) = match s.endpoint().map(|endpoint| otlp::provider(service_name, endpoint, s)) {
         Some(Ok(provider)) => (Some(provider), None),
@@ -148,8 +158,9 @@ pub fn init(service_name: &str, s: &TelemetrySettings) -> TelemetryGuard {
             .with_tracer(provider.tracer("baodan"))
             .with_filter(filter_fn(worth_a_trace))
     });
+    let lines = Lines::start(Box::new(std::io::stderr()));
     let subscriber = tracing_subscriber::registry()
-        .with(log_layer(s.format).with_filter(log))
+        .with(log_layer(s.format, lines.clone()).with_filter(log))
         .with(KeepSpans.with_filter(filter_fn(worth_a_trace)))
         .with(spans);
     let second = subscriber.try_init().is_err();
@@ -162,14 +173,14 @@ pub fn init(service_name: &str, s: &TelemetrySettings) -> TelemetryGuard {
     if let Some(err) = bad_otlp {
         tracing::warn!(error = err, "spans are not exported");
     }
-    TelemetryGuard { provider: Mutex::new(provider) }
+    TelemetryGuard { provider: Mutex::new(provider), lines: Some(lines) }
 }
 
-fn log_layer<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+fn log_layer<S>(format: LogFormat, lines: Lines) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    let layer = fmt::layer().with_writer(lines);
     match format {
         LogFormat::Json => layer.json().flatten_event(true).with_span_list(false).boxed(),
         // On a terminal the library decides about colour, which honours NO_COLOR.
@@ -229,7 +240,7 @@ mod tests {
         let read = |text: &str| toml::from_str::<TelemetrySettings>(text);
         let empty = read("").unwrap();
         assert_eq!(empty, TelemetrySettings::default());
-        assert_eq!((empty.log.as_str(), empty.format), ("info", LogFormat::Pretty));
+        assert_eq!((empty.log.as_str(), empty.format), (DEFAULT_LOG, LogFormat::Pretty));
         assert_eq!(read("format = 'json'").unwrap().format, LogFormat::Json);
         assert!(read("colour = 1").is_err());
         for good in

@@ -2,10 +2,6 @@
 # What the official image's entry point does with the settings that docker-compose.yml uses.
 set -euo pipefail
 
-programs=$(echo /usr/lib/postgresql/*/bin)
-PATH=$programs:$PATH
-export PATH
-
 if [ "$1" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
     # shellcheck disable=SC2086 # several arguments in one variable, as in the official image
     initdb --username=postgres --pwfile="$POSTGRES_PASSWORD_FILE" --auth-local=trust ${POSTGRES_INITDB_ARGS:-}

@@ -37,6 +37,7 @@ pub(crate) fn amqp_url() -> SecretString {
     variable("BAODAN_TEST_AMQP_URL").unwrap_or_else(|| "amqp://guest:guest@127.0.0.1:5672/%2f".into()).into()
 }
 
-pub(crate) fn redis_url() -> SecretString {
+/// The Redis of the distributed mode, and of what is tested on it in both.
+pub fn redis_url() -> SecretString {
     variable("BAODAN_TEST_REDIS_URL").unwrap_or_else(|| "redis://127.0.0.1:6379/0".into()).into()
 }

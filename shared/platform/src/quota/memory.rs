@@ -90,7 +90,8 @@ impl MemoryQuota {
         let now = self.clock.now_ms();
         let Some(entry) = counts.keys.get_mut(key) else { return };
         for window in windows {
-            let open = |counter: &&mut Counter| counter.seconds == window.seconds_bounded() && counter.ends > now;
+            let open =
+                |counter: &&mut Counter| counter.seconds == window.seconds_bounded() && counter.ends > now;
             if let Some(counter) = entry.windows.iter_mut().find(open) {
                 counter.used = counter.used.saturating_sub(cost);
             }

@@ -202,7 +202,6 @@ fn bounded(key: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use secrecy::SecretString;
     use std::time::Duration;
 
     /// A fresh name per call, so that runs do not meet in the shared Redis.
@@ -212,8 +211,7 @@ mod tests {
 
     /// Both stores; the Redis is the real one that the tests need anyway.
     async fn both() -> [Quota; 2] {
-        let url = SecretString::from("redis://127.0.0.1:6379/0");
-        let redis = RedisQuota::connect(&url).await.expect("Redis on 127.0.0.1:6379");
+        let redis = RedisQuota::connect(&testing::redis_url()).await.expect("Redis");
         [Quota::Memory(MemoryQuota::new(Clock::system(), 1000)), Quota::Redis(redis)]
     }
 
@@ -324,7 +322,10 @@ mod tests {
             quota.give_back(&key, &windows[..1], 1).await.unwrap();
             let after = quota.usage(&key, &windows).await.unwrap();
             assert_eq!((after[0].used, after[1].used), (1, 2), "{quota:?}");
-            assert!(after[0].reset_after_ms <= before[0].reset_after_ms, "the window was lengthened: {quota:?}");
+            assert!(
+                after[0].reset_after_ms <= before[0].reset_after_ms,
+                "the window was lengthened: {quota:?}"
+            );
             quota.give_back(&key, &windows, u64::MAX).await.unwrap();
             assert_eq!(quota.take(&key, &windows, 3).await.unwrap(), admitted(&[0, 0]), "{quota:?}");
             assert!(!quota.take(&key, &windows, 1).await.unwrap().is_admitted(), "{quota:?}");

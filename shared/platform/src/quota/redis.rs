@@ -135,7 +135,7 @@ mod tests {
     use std::time::Instant;
 
     async fn connected() -> RedisQuota {
-        RedisQuota::connect(&SecretString::from("redis://127.0.0.1:6379/0")).await.expect("Redis")
+        RedisQuota::connect(&testing::redis_url()).await.expect("Redis")
     }
 
     #[tokio::test]

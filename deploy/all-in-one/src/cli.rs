@@ -118,6 +118,10 @@ async fn serve(flags: &ServeFlags) -> ExitCode {
         Ok(settings) => settings,
         Err(e) => return refuse(&e),
     };
+    if flags.demo && settings.telemetry.log == telemetry::DEFAULT_LOG {
+        // The terminal belongs to the story.
+        settings.telemetry.log = "warn".into();
+    }
     let inbox = if flags.demo {
         match story::Inbox::start(([127, 0, 0, 1], 0).into()).await {
             Ok(inbox) => {

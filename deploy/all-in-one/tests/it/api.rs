@@ -79,7 +79,7 @@ async fn the_document_is_served_and_browsable_with_no_outside_request() {
     let client = Client::plain(&system.url);
     let served = client.get("/api/openapi.json").send().await.expect_status(200).json();
     assert_eq!(served["openapi"].as_str().unwrap().split('.').take(2).collect::<Vec<_>>(), ["3", "1"]);
-    let page = client.get("/docs/").send().await.expect_status(200).text();
+    let page = client.get("/docs/index.html").send().await.expect_status(200).text();
     assert!(page.contains("swagger"), "{page}");
     for outside in ["https://", "http://", "//cdn"] {
         let links = page.matches(&format!("src=\"{outside}")).count() + page.matches(&format!("href=\"{outside}")).count();

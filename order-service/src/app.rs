@@ -10,7 +10,8 @@ use platform::{
 use utoipa::OpenApi;
 
 use crate::{
-    admin_orders, customers, goods, intake, intake::Numbers, lifecycle::Lifecycle, migrations::Migrator, supplier,
+    admin_orders, customers, goods, intake, intake::Numbers, lifecycle::Lifecycle, migrations::Migrator,
+    supplier,
 };
 
 /// What every handler and job of this service is given. Cheap to clone.

@@ -6,8 +6,8 @@
 //!
 //! Invariant: no code outside `lifecycle` writes an order's payment or fulfilment state.
 
-pub mod app;
 mod admin_orders;
+pub mod app;
 mod customers;
 mod entities;
 mod goods;

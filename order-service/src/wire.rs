@@ -2,7 +2,7 @@
 //! always under `data`).
 
 use platform::http::{ApiError, Fields, FromFields};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::ToSchema;
 
 /// `{"status": 0, "data": …}`.
@@ -77,6 +77,26 @@ pub struct Reason {
 impl FromFields for Reason {
     fn read(f: &mut Fields<'_>) -> Self {
         Self { reason: f.optional_text("reason", 500) }
+    }
+}
+
+/// An order's number in a path. What cannot be one is 404 before anybody asks the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderNumber(String);
+
+impl<'de> Deserialize<'de> for OrderNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let number = (1..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        if number { Ok(Self(text)) } else { Err(D::Error::custom("an order number is up to 20 digits")) }
+    }
+}
+
+impl std::ops::Deref for OrderNumber {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
     }
 }
 

@@ -7,7 +7,10 @@ use super::{
     rows::{AdminOrderInfo, InvoiceInfo},
     store,
 };
-use crate::{app::Ctx, wire};
+use crate::{
+    app::Ctx,
+    wire::{self, OrderNumber},
+};
 
 pub fn routes(cfg: &mut web::ServiceConfig) {
     cfg.route("/api/order/{number}", web::get().to(info));
@@ -30,7 +33,7 @@ pub struct OneOrder {
 pub async fn info(
     ctx: web::Data<Ctx>,
     _identity: Identity,
-    number: web::Path<String>,
+    number: web::Path<OrderNumber>,
 ) -> Result<web::Json<OneOrder>, ApiError> {
     let order = store::by_number(ctx.platform.db.conn(), &number).await?.ok_or_else(wire::no_such_order)?;
     let date = AdminOrderInfo { order: order.into(), invoice_info: InvoiceInfo::default() };

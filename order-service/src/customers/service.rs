@@ -21,7 +21,11 @@ const MAX_MOBILE_CHARS: usize = 32;
 
 impl FromFields for NewCustomer {
     fn read(f: &mut Fields<'_>) -> Self {
-        let mobile = values::normal_mobile(&f.required_text("mobile", MAX_MOBILE_CHARS));
+        let written = f.required_text("mobile", MAX_MOBILE_CHARS);
+        let mobile = values::normal_mobile(&written);
+        if mobile.is_empty() && !written.is_empty() {
+            f.error("mobile", "不能为空", "is required");
+        }
         Self {
             mobile,
             nick_name: f.optional_text("nick_name", 100).unwrap_or_default(),
@@ -43,7 +47,8 @@ impl From<CustomerError> for ApiError {
     fn from(e: CustomerError) -> Self {
         match e {
             CustomerError::Exists { id } => {
-                let (zh, en) = (format!("该手机号已是客户 {id}"), format!("this mobile is customer {id} already"));
+                let (zh, en) =
+                    (format!("该手机号已是客户 {id}"), format!("this mobile is customer {id} already"));
                 Self::refused(zh, en).with_data(serde_json::json!({"id": id}))
             }
             CustomerError::Db(e) => e.into(),

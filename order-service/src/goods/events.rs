@@ -28,7 +28,9 @@ impl Consumer for Reports {
             }
             let rows: Vec<_> = newest
                 .values()
-                .map(|r| (r.id, r.version, &r.title, &r.cover, r.price_fen, r.read_count, r.status, r.deleted))
+                .map(|r| {
+                    (r.id, r.version, &r.title, &r.cover, r.price_fen, r.read_count, r.status, r.deleted)
+                })
                 .collect();
             let rows = serde_json::to_string(&rows).map_err(|e| HandleError::Rejected(e.to_string()))?;
             store::follow_reports(tx, &rows, self.clock.now_ms()).await?;

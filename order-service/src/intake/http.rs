@@ -1,18 +1,19 @@
 use actix_web::{HttpResponse, web};
 use contracts::{identity::Actor, routes::Dialect};
 use platform::http::{
-    ApiError, Body, Fields, FromFields, IdempotencyKey, RequestContext, caller::Identity, idempotency, values::MAX_FEN,
+    ApiError, Body, Fields, FromFields, IdempotencyKey, RequestContext, caller::Identity, idempotency,
+    values::MAX_FEN,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{rules, service};
+use super::service;
 use crate::{
     app::Ctx,
     customers::NewCustomer,
     entities::orders,
     lifecycle::{By, LifecycleError, Paid, Payment},
-    wire::{self, Data, Reason},
+    wire::{self, Data, OrderNumber, Reason},
 };
 
 pub fn routes(cfg: &mut web::ServiceConfig) {
@@ -186,10 +187,6 @@ impl FromFields for PayOrder {
     }
 }
 
-fn checked(number: &str) -> Result<&str, ApiError> {
-    if rules::is_number(number) { Ok(number) } else { Err(wire::no_such_order()) }
-}
-
 /// Places an order.
 #[utoipa::path(post, path = "/api/order", operation_id = "ORDER_PLACE", tag = "orders",
     params(("Idempotency-Key" = Option<String>, Header)), request_body = PlaceOrderBody,
@@ -227,10 +224,9 @@ pub async fn pay(
     ctx: web::Data<Ctx>,
     identity: Identity,
     key: IdempotencyKey,
-    number: web::Path<String>,
+    number: web::Path<OrderNumber>,
     body: Body<PayOrder>,
 ) -> Result<HttpResponse, ApiError> {
-    let number = checked(&number)?;
     let scope = idempotency::scope("ORDER_PAY", &identity.caller);
     let actor = Actor::from(&identity.caller);
     let payment = Payment {
@@ -241,7 +237,7 @@ pub async fn pay(
     };
     let platform = &ctx.platform;
     idempotency::answer_with_status(&platform.db, &platform.clock, &scope, &key, &body.sha256, async |tx| {
-        let paid = ctx.lifecycle.pay(tx, number, &payment, By { actor: &actor, reason: "" }).await?;
+        let paid = ctx.lifecycle.pay(tx, &number, &payment, By { actor: &actor, reason: "" }).await?;
         Ok::<_, LifecycleError>(match paid {
             Paid::Completed(order) => (200, to_json(&Data::of(Standing::from(order)))),
             Paid::TooLate(order) => (400, too_late(order)),
@@ -260,9 +256,11 @@ fn too_late(order: orders::Model) -> serde_json::Value {
         "the order was cancelled; this payment is recorded and has to be refunded",
     );
     let context = RequestContext::current();
-    error
-        .with_data(to_json(&Standing::from(order)))
-        .body(Dialect::Admin, context.language, &context.request_id)
+    error.with_data(to_json(&Standing::from(order))).body(
+        Dialect::Admin,
+        context.language,
+        &context.request_id,
+    )
 }
 
 /// Cancels an unpaid order.
@@ -274,16 +272,15 @@ pub async fn cancel(
     ctx: web::Data<Ctx>,
     identity: Identity,
     key: IdempotencyKey,
-    number: web::Path<String>,
+    number: web::Path<OrderNumber>,
     body: Body<Reason>,
 ) -> Result<HttpResponse, ApiError> {
-    let number = checked(&number)?;
     let scope = idempotency::scope("ORDER_CANCEL", &identity.caller);
     let actor = Actor::from(&identity.caller);
     let reason = body.reason.clone().unwrap_or_default();
     let platform = &ctx.platform;
     idempotency::answer(&platform.db, &platform.clock, &scope, &key, &body.sha256, async |tx| {
-        let order = ctx.lifecycle.cancel(tx, number, By { actor: &actor, reason: &reason }).await?;
+        let order = ctx.lifecycle.cancel(tx, &number, By { actor: &actor, reason: &reason }).await?;
         Ok::<_, LifecycleError>(Data::of(Standing::from(order)))
     })
     .await

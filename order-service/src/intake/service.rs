@@ -44,7 +44,10 @@ impl From<PlaceError> for ApiError {
             PlaceError::NoCustomer => Self::invalid("customer_id", "不存在", "does not exist"),
             PlaceError::TooMuch => Self::invalid("size", "使总金额过大", "makes the total too large"),
             PlaceError::Exists { number } => {
-                let (zh, en) = (format!("该 outer_id 已有订单 {number}"), format!("this outer_id is order {number} already"));
+                let (zh, en) = (
+                    format!("该 outer_id 已有订单 {number}"),
+                    format!("this outer_id is order {number} already"),
+                );
                 Self::refused(zh, en).with_data(serde_json::json!({"number": number}))
             }
             PlaceError::Lifecycle(e) => e.into(),
@@ -54,7 +57,12 @@ impl From<PlaceError> for ApiError {
 }
 
 /// Places an order in the caller's transaction.
-pub async fn place(ctx: &Ctx, tx: &WriteTx, wish: &PlaceOrder, actor: &Actor) -> Result<orders::Model, PlaceError> {
+pub async fn place(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    wish: &PlaceOrder,
+    actor: &Actor,
+) -> Result<orders::Model, PlaceError> {
     let goods = goods::find(tx, wish.goods_id).await?.ok_or(PlaceError::NoGoods)?;
     if let Some((zh, en)) = goods::closed(&goods) {
         return Err(PlaceError::Closed(zh, en));

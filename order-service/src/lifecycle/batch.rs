@@ -48,7 +48,9 @@ fn pick_and_set<C: ConnectionTrait>(conn: &C, set: &str, pick: &str) -> (DbBacke
             "WITH picked AS MATERIALIZED (SELECT id FROM orders WHERE {pick} FOR UPDATE SKIP LOCKED)
              UPDATE orders AS o SET {set} FROM picked WHERE o.id = picked.id RETURNING o.*"
         ),
-        _ => format!("UPDATE orders AS o SET {set} WHERE id IN (SELECT id FROM orders WHERE {pick}) RETURNING *"),
+        _ => format!(
+            "UPDATE orders AS o SET {set} WHERE id IN (SELECT id FROM orders WHERE {pick}) RETURNING *"
+        ),
     };
     (backend, sql)
 }
@@ -58,7 +60,12 @@ impl Lifecycle {
     ///
     /// # Errors
     /// A state that is not handed out; the database.
-    pub async fn claim(&self, tx: &WriteTx, claim: &Claim, actor: &Actor) -> Result<Vec<orders::Model>, LifecycleError> {
+    pub async fn claim(
+        &self,
+        tx: &WriteTx,
+        claim: &Claim,
+        actor: &Actor,
+    ) -> Result<Vec<orders::Model>, LifecycleError> {
         let to = rules::next_fulfil(Some(claim.from), FulfilEvent::Claim, None)?;
         let now = self.clock.now_ms();
         let set = "fulfil_state = $1, version = o.version + 1, updated_at = $2,
@@ -115,7 +122,13 @@ impl Lifecycle {
         Ok(rows.len())
     }
 
-    async fn record_all(&self, tx: &WriteTx, rows: &[orders::Model], moved: Moved, by: By<'_>) -> Result<(), DbErr> {
+    async fn record_all(
+        &self,
+        tx: &WriteTx,
+        rows: &[orders::Model],
+        moved: Moved,
+        by: By<'_>,
+    ) -> Result<(), DbErr> {
         if rows.is_empty() {
             return Ok(());
         }

@@ -50,7 +50,12 @@ pub struct PaymentMove {
     pub to: PaymentState,
 }
 
-const fn payment(from: Option<PaymentState>, event: PaymentEvent, guard: Guard, to: PaymentState) -> PaymentMove {
+const fn payment(
+    from: Option<PaymentState>,
+    event: PaymentEvent,
+    guard: Guard,
+    to: PaymentState,
+) -> PaymentMove {
     PaymentMove { from, event, guard, to }
 }
 
@@ -96,7 +101,9 @@ const fn work(from: FulfilState, to: FulfilState, by: &'static [FulfilEvent]) ->
     FulfilMove { from: Some(from), to, by }
 }
 
-use FulfilEvent::{AskPassword, AskRefill, AskRefund, AskRenewal, Claim, Edit, Enter, Refund, Release, Start};
+use FulfilEvent::{
+    AskPassword, AskRefill, AskRefund, AskRenewal, Claim, Edit, Enter, Refund, Release, Start,
+};
 
 pub const FULFILMENT: &[FulfilMove] = &[
     FulfilMove { from: None, to: Queued, by: &[Enter] },
@@ -255,8 +262,12 @@ impl Refusal {
     /// The allowed next states, named likewise.
     pub fn allowed(&self) -> Vec<String> {
         match self.present {
-            Present::Payment(state) => payment_next(state).into_iter().map(|s| i16::from(s).to_string()).collect(),
-            Present::Fulfilment(state) => fulfil_next(state).into_iter().map(|s| s.code().to_owned()).collect(),
+            Present::Payment(state) => {
+                payment_next(state).into_iter().map(|s| i16::from(s).to_string()).collect()
+            }
+            Present::Fulfilment(state) => {
+                fulfil_next(state).into_iter().map(|s| s.code().to_owned()).collect()
+            }
         }
     }
 

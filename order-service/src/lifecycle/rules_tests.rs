@@ -104,7 +104,10 @@ fn refunded_is_final_and_says_so() {
 #[test]
 fn a_refusal_names_the_present_state_and_the_allowed_next_ones() {
     let refusal = next_fulfil(Some(Done), Edit, Some(Queued)).expect_err("no such move");
-    assert_eq!((refusal.state().as_str(), refusal.allowed()), ("ywc", vec!["xfz".to_owned(), "bdz".to_owned()]));
+    assert_eq!(
+        (refusal.state().as_str(), refusal.allowed()),
+        ("ywc", vec!["xfz".to_owned(), "bdz".to_owned()])
+    );
     let facts = Facts { total_fen: 1, expire_at: 0, now: 5 };
     let refusal = next_payment(Some(Completed), PaymentEvent::Cancel, &facts).expect_err("paid");
     assert_eq!((refusal.state().as_str(), refusal.allowed()), ("3", vec![]));
@@ -120,7 +123,8 @@ fn every_payment_state_and_event_is_decided_as_the_contract_says() {
     let states = [None, Some(Unpaid), Some(Cancelled), Some(Completed)];
     for from in states {
         for event in PaymentEvent::ALL {
-            for (facts, is_due, is_free) in [(priced, false, false), (due, true, false), (free, false, true)] {
+            for (facts, is_due, is_free) in [(priced, false, false), (due, true, false), (free, false, true)]
+            {
                 let wanted = match (from, event) {
                     (None, PaymentEvent::Place) => Some(if is_free { Completed } else { Unpaid }),
                     (Some(Unpaid), PaymentEvent::Pay) if !is_due => Some(Completed),

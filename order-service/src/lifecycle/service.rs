@@ -65,9 +65,10 @@ impl From<LifecycleError> for ApiError {
                 format!("与订单金额不符，应为 {expected_fen} 分"),
                 format!("differs from the order's total of {expected_fen} fen"),
             ),
-            LifecycleError::LostRace => {
-                Self::refused("订单刚被其他请求修改，请重试", "the order was changed by another request at the same moment, try again")
-            }
+            LifecycleError::LostRace => Self::refused(
+                "订单刚被其他请求修改，请重试",
+                "the order was changed by another request at the same moment, try again",
+            ),
             LifecycleError::Db(e) => e.into(),
         }
     }
@@ -121,7 +122,12 @@ impl Lifecycle {
     ///
     /// # Errors
     /// [`LifecycleError::Db`]; a unique violation names an outer_id or number that exists.
-    pub async fn place(&self, tx: &WriteTx, draft: orders::Model, by: By<'_>) -> Result<orders::Model, LifecycleError> {
+    pub async fn place(
+        &self,
+        tx: &WriteTx,
+        draft: orders::Model,
+        by: By<'_>,
+    ) -> Result<orders::Model, LifecycleError> {
         let mut order = draft;
         let state = rules::next_payment(None, PaymentEvent::Place, &self.facts(&order))?;
         (order.version, order.state, order.fulfil_state) = (1, state.into(), None);
@@ -139,7 +145,13 @@ impl Lifecycle {
     ///
     /// # Errors
     /// Not found, paid already, or another amount than the order's.
-    pub async fn pay(&self, tx: &WriteTx, number: &str, payment: &Payment, by: By<'_>) -> Result<Paid, LifecycleError> {
+    pub async fn pay(
+        &self,
+        tx: &WriteTx,
+        number: &str,
+        payment: &Payment,
+        by: By<'_>,
+    ) -> Result<Paid, LifecycleError> {
         let before = store::lock_by_number(tx, number).await?.ok_or(LifecycleError::NotFound)?;
         let before = self.expire_if_due(tx, before).await?;
         let (state, facts) = (before.payment_state(), self.facts(&before));
@@ -189,7 +201,12 @@ impl Lifecycle {
     ///
     /// # Errors
     /// Not found, or not unpaid.
-    pub async fn cancel(&self, tx: &WriteTx, number: &str, by: By<'_>) -> Result<orders::Model, LifecycleError> {
+    pub async fn cancel(
+        &self,
+        tx: &WriteTx,
+        number: &str,
+        by: By<'_>,
+    ) -> Result<orders::Model, LifecycleError> {
         let before = store::lock_by_number(tx, number).await?.ok_or(LifecycleError::NotFound)?;
         let mut after = before.clone();
         let state = before.payment_state();
@@ -197,7 +214,11 @@ impl Lifecycle {
         self.save(tx, before, after, PaymentEvent::Cancel.name(), by).await
     }
 
-    async fn expire_if_due(&self, tx: &WriteTx, order: orders::Model) -> Result<orders::Model, LifecycleError> {
+    async fn expire_if_due(
+        &self,
+        tx: &WriteTx,
+        order: orders::Model,
+    ) -> Result<orders::Model, LifecycleError> {
         let state = order.payment_state();
         match rules::next_payment(Some(state), PaymentEvent::Expire, &self.facts(&order)) {
             Err(_) => Ok(order),
@@ -250,11 +271,20 @@ impl Lifecycle {
             return Ok(Edited::Same);
         }
         if rules::fulfil_next(from).is_empty() {
-            return Err(rules::Refusal { wish: "edit", wanted: None, present: rules::Present::Fulfilment(from) }.into());
+            return Err(rules::Refusal {
+                wish: "edit",
+                wanted: None,
+                present: rules::Present::Fulfilment(from),
+            }
+            .into());
         }
         after.lease_until = 0;
         after.updated_at = self.clock.now_ms();
-        if store::replace(tx, &before, &after).await? { Ok(Edited::Counted) } else { Err(LifecycleError::LostRace) }
+        if store::replace(tx, &before, &after).await? {
+            Ok(Edited::Counted)
+        } else {
+            Err(LifecycleError::LostRace)
+        }
     }
 
     /// Refunds an order that [`Self::lock`] answered: the undelivered share of what was paid. Once is once.
@@ -314,7 +344,12 @@ impl Lifecycle {
         self.record(tx, Change { event, before: Some(before), after }, by).await
     }
 
-    async fn record(&self, tx: &WriteTx, change: Change, by: By<'_>) -> Result<orders::Model, LifecycleError> {
+    async fn record(
+        &self,
+        tx: &WriteTx,
+        change: Change,
+        by: By<'_>,
+    ) -> Result<orders::Model, LifecycleError> {
         let Change { event, before, after } = change;
         let changed = before.as_ref().map_or_else(|| "{}".to_owned(), |b| store::difference(b, &after));
         let common = store::HistoryOf {

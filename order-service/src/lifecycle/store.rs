@@ -12,7 +12,10 @@ pub(super) async fn lock_by_number(tx: &WriteTx, number: &str) -> Result<Option<
     orders::Entity::find().filter(orders::Column::Number.eq(number)).lock_exclusive().one(tx).await
 }
 
-pub(super) async fn lock_by_service_no(tx: &WriteTx, service_no: i64) -> Result<Option<orders::Model>, DbErr> {
+pub(super) async fn lock_by_service_no(
+    tx: &WriteTx,
+    service_no: i64,
+) -> Result<Option<orders::Model>, DbErr> {
     orders::Entity::find()
         .filter(orders::Column::ServiceNo.eq(service_no))
         .filter(orders::Column::ServiceNo.gt(0))
@@ -22,18 +25,39 @@ pub(super) async fn lock_by_service_no(tx: &WriteTx, service_no: i64) -> Result<
 }
 
 pub(super) async fn insert(tx: &WriteTx, order: &orders::Model) -> Result<(), DbErr> {
-    orders::Entity::insert(order.clone().into_active_model().reset_all()).exec_without_returning(tx).await.map(|_| ())
+    orders::Entity::insert(order.clone().into_active_model().reset_all())
+        .exec_without_returning(tx)
+        .await
+        .map(|_| ())
 }
 
 /// Writes what differs between `before` and `after`, if `before` is still what stands there.
-pub(super) async fn replace(tx: &WriteTx, before: &orders::Model, after: &orders::Model) -> Result<bool, DbErr> {
+pub(super) async fn replace(
+    tx: &WriteTx,
+    before: &orders::Model,
+    after: &orders::Model,
+) -> Result<bool, DbErr> {
     let mut row = orders::ActiveModel { version: Set(after.version), ..Default::default() };
     macro_rules! changed {
         ($($field:ident),*) => { $(if before.$field != after.$field { row.$field = Set(after.$field.clone()); })* };
     }
     changed!(
-        state, fulfil_state, refund_fen, refund_due_fen, payment_channel, third_trade_num, third_trade_identity,
-        paid_at, fulfilled_at, updated_at, start_num, now_num, end_num, login_state, start_time, end_time,
+        state,
+        fulfil_state,
+        refund_fen,
+        refund_due_fen,
+        payment_channel,
+        third_trade_num,
+        third_trade_identity,
+        paid_at,
+        fulfilled_at,
+        updated_at,
+        start_num,
+        now_num,
+        end_num,
+        login_state,
+        start_time,
+        end_time,
         lease_until
     );
     let done = orders::Entity::update_many()
@@ -54,8 +78,19 @@ pub(super) fn difference(before: &orders::Model, after: &orders::Model) -> Strin
         })* };
     }
     note!(
-        refund_fen, refund_due_fen, payment_channel, third_trade_num, third_trade_identity, paid_at, fulfilled_at,
-        start_num, now_num, end_num, login_state, start_time, end_time
+        refund_fen,
+        refund_due_fen,
+        payment_channel,
+        third_trade_num,
+        third_trade_identity,
+        paid_at,
+        fulfilled_at,
+        start_num,
+        now_num,
+        end_num,
+        login_state,
+        start_time,
+        end_time
     );
     serde_json::Value::Object(changed).to_string()
 }
@@ -131,5 +166,8 @@ pub(super) async fn late_payment_known(tx: &WriteTx, order_id: i64, trade: &str)
 }
 
 pub(super) async fn insert_late_payment(tx: &WriteTx, row: late_payment::Model) -> Result<(), DbErr> {
-    late_payment::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(tx).await.map(|_| ())
+    late_payment::Entity::insert(row.into_active_model().reset_all())
+        .exec_without_returning(tx)
+        .await
+        .map(|_| ())
 }

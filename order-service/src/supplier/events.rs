@@ -18,7 +18,9 @@ impl Consumer for Keys {
         Box::pin(async move {
             for event in events {
                 let key: KeyChanged = event.read()?;
-                let KeyOwner::Supplier { supplier_id, supplier_name, goods_ids } = key.owner else { continue };
+                let KeyOwner::Supplier { supplier_id, supplier_name, goods_ids } = key.owner else {
+                    continue;
+                };
                 let goods_ids =
                     serde_json::to_string(&goods_ids).map_err(|e| HandleError::Rejected(e.to_string()))?;
                 let row = supplier_key::Model {

@@ -218,7 +218,9 @@ async fn down_orders(ctx: &Ctx, merged: &Merged) -> Result<HttpResponse, ApiErro
     let goods = supplier.goods(ctx, download.goods_id).await?;
     let format = Format::resolve(format_of(merged), &goods).map_err(template_error)?;
     let mut response = HttpResponse::Ok();
-    response.insert_header(("x-content-type-options", "nosniff")).insert_header(("cache-control", "no-store"));
+    response
+        .insert_header(("x-content-type-options", "nosniff"))
+        .insert_header(("cache-control", "no-store"));
     response.content_type(match format {
         Format::Json => "application/json",
         Format::Csv => "text/csv; charset=utf-8",

@@ -183,7 +183,9 @@ impl HandOut {
     /// How many match: with pages all of them, else those that were sent.
     pub async fn total(&self) -> Result<u64, SupplierError> {
         let Wish { goods_id, state, offset, limit, .. } = self.wish;
-        let (Some(limit), false) = (limit, matches!(self.source, Source::Again(_))) else { return Ok(self.handed) };
+        let (Some(limit), false) = (limit, matches!(self.source, Source::Again(_))) else {
+            return Ok(self.handed);
+        };
         let db = &self.ctx.platform.db;
         let short = self.handed < limit && (self.handed > 0 || offset == 0);
         match self.source {

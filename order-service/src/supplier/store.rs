@@ -2,7 +2,8 @@ use contracts::order_state::FulfilState;
 use platform::db::{Db, WriteTx};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Order,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select, Statement, sea_query::{Expr, ExprTrait},
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select, Statement,
+    sea_query::{Expr, ExprTrait},
 };
 
 use crate::{
@@ -65,7 +66,8 @@ pub(super) async fn work_rows(
 
 /// Is there any? One probe, without a lock.
 pub(super) async fn any_work(db: &Db, goods_id: i64, state: FulfilState) -> Result<bool, DbErr> {
-    let query = orders::Entity::find().select_only().column(Column::Id).filter(work(goods_id, state)).limit(1);
+    let query =
+        orders::Entity::find().select_only().column(Column::Id).filter(work(goods_id, state)).limit(1);
     Ok(query.into_tuple::<i64>().one(db.conn()).await?.is_some())
 }
 
@@ -81,12 +83,18 @@ pub(super) async fn id_before(
     span: Span,
     offset: u64,
 ) -> Result<Option<i64>, DbErr> {
-    let query = within(orders::Entity::find().select_only().column(Column::Id).filter(work(goods_id, state)), span);
+    let query =
+        within(orders::Entity::find().select_only().column(Column::Id).filter(work(goods_id, state)), span);
     query.offset(offset.saturating_sub(1)).limit(1).into_tuple().one(db.conn()).await
 }
 
 /// The next `limit` orders of a batch that was handed out before.
-pub(super) async fn batch_rows(db: &Db, batch_id: i64, span: Span, limit: u64) -> Result<Vec<orders::Model>, DbErr> {
+pub(super) async fn batch_rows(
+    db: &Db,
+    batch_id: i64,
+    span: Span,
+    limit: u64,
+) -> Result<Vec<orders::Model>, DbErr> {
     let query = orders::Entity::find().filter(Column::BatchId.eq(batch_id)).filter(Column::BatchId.gt(0));
     within(query, span).limit(limit).all(db.conn()).await
 }
@@ -104,7 +112,11 @@ pub(super) async fn find_batch<C: ConnectionTrait>(
 }
 
 /// Opens a batch under its number, in place of one from before `since`; false when a younger one stands there.
-pub(super) async fn open_batch(tx: &WriteTx, batch: &supplier_batch::Model, since: i64) -> Result<bool, DbErr> {
+pub(super) async fn open_batch(
+    tx: &WriteTx,
+    batch: &supplier_batch::Model,
+    since: i64,
+) -> Result<bool, DbErr> {
     supplier_batch::Entity::delete_many()
         .filter(supplier_batch::Column::SupplierId.eq(batch.supplier_id))
         .filter(supplier_batch::Column::BatchNo.eq(batch.batch_no.as_str()))

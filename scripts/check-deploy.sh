@@ -29,7 +29,8 @@ echo "· compose"
 BAODAN_SECRETS=$work/secrets scripts/up.sh --secrets-only
 export BAODAN_SECRETS=$work/secrets BAODAN_TEST_SUBNET=10.213.77.0/24 BAODAN_TEST_HOST=10.213.77.1
 "$compose" --profile observe config -q
-for more in compose.observe.yml compose.replicas.yml deploy/docker/compose.test.yml; do
+export BAODAN_BACKUP=/mnt/backup
+for more in compose.backup.yml compose.observe.yml compose.replicas.yml deploy/docker/compose.test.yml; do
     "$compose" -f docker-compose.yml -f "$more" --profile observe config -q
 done
 "$compose" -f compose.dev.yml config -q

@@ -1,6 +1,7 @@
 """Checks that no linter knows: rendered objects against the schemas of Kubernetes and against the rules of this system,
 PromQL in alerts and dashboards, metrics against the source, alerts against the runbook. Called by check-deploy.sh."""
 
+import ipaddress
 import json
 import pathlib
 import re
@@ -189,6 +190,47 @@ def same_rules_in_kubernetes(groups, rendered):
                 problem(f"{file.name}: the PrometheusRule differs from deploy/prometheus/rules/baodan.yml")
 
 
+def the_fence_is_the_guard(rendered):
+    """Callbacks: what sync-service refuses to dial, the NetworkPolicy does not let through either."""
+    source = (ROOT / "sync-service/src/delivery/guard.rs").read_text()
+    refused = set()
+    for name in ("NEVER_V4", "PRIVATE_V4"):
+        block = re.search(rf"const {name}:.*?\];", source, re.S).group(0)
+        for octets, bits in re.findall(r"Ipv4Addr::new\(([\d, ]+)\), (\d+)", block):
+            refused.add(ipaddress.ip_network(f"{octets.replace(', ', '.')}/{bits}"))
+    if len(refused) < 15:
+        problem(f"only {len(refused)} networks were found in guard.rs")
+    for file in rendered:
+        policies = [o for o in yaml.safe_load_all(file.read_text()) if o and o["kind"] == "NetworkPolicy"]
+        if not any(p["spec"]["podSelector"] == {} and set(p["spec"]["policyTypes"]) == {"Ingress", "Egress"} and "egress" not in p["spec"] for p in policies):
+            problem(f"{file.name}: nothing denies by default")
+        for policy in policies:
+            for rule in policy["spec"].get("egress", []):
+                for block in (to["ipBlock"] for to in rule.get("to", []) if "ipBlock" in to):
+                    if ":" in block["cidr"] or "sync-service" not in str(policy["spec"]["podSelector"]):
+                        continue
+                    except_ = [ipaddress.ip_network(n) for n in block.get("except", [])]
+                    for network in refused:
+                        if not any(network.subnet_of(e) for e in except_) and not all(
+                            any(half.subnet_of(e) for e in except_) for half in network.subnets()
+                        ):
+                            problem(f"{file.name}: {policy['metadata']['name']} lets {network} through")
+
+
+def tests_named_in_security_exist():
+    """A security measure whose test is gone is none."""
+    text = (ROOT / "docs/security.md").read_text()
+    named = set(re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`", text))
+    found = set()
+    for file in ROOT.glob("**/*.rs"):
+        if "target" not in file.parts:
+            found |= set(re.findall(r"fn (\w+)\(", file.read_text()))
+    for name in sorted(named - found):
+        problem(f"docs/security.md names the test {name}, which does not exist")
+    if len(named) < 40:
+        problem(f"docs/security.md names {len(named)} tests only")
+
+
 def main(work):
     rendered = [work / "dev.yaml", work / "production.yaml"]
     for file in rendered:
@@ -200,6 +242,8 @@ def main(work):
     groups = alerts(made)
     dashboards(made)
     same_rules_in_kubernetes(groups, rendered)
+    the_fence_is_the_guard(rendered)
+    tests_named_in_security_exist()
     json.loads((ROOT / "deploy/rabbitmq/definitions.json").read_text())
     for text in problems:
         print(f"✗ {text}", file=sys.stderr)

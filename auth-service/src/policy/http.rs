@@ -189,7 +189,8 @@ struct SnapshotQuery {
 
 impl FromFields for SnapshotQuery {
     fn read(f: &mut Fields<'_>) -> Self {
-        Self { version: f.optional_int("version", 0..=i64::MAX).unwrap_or_default() }
+        // A gateway that has none yet says -1: below every version there is.
+        Self { version: f.optional_int("version", -1..=i64::MAX).unwrap_or(-1) }
     }
 }
 

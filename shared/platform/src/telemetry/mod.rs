@@ -41,7 +41,7 @@ const SECONDS_BUCKETS: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// What is logged when nothing is said: everything of ours, of the frameworks only what somebody should act on.
-pub const DEFAULT_LOG: &str = "info,actix_server=warn,sea_orm_migration=warn,lapin=warn";
+pub const DEFAULT_LOG: &str = "info,actix_server=warn,sea_orm_migration=warn,lapin=warn,sqlx=warn";
 
 /// What a log line looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]

@@ -217,6 +217,23 @@ def the_fence_is_the_guard(rendered):
                             problem(f"{file.name}: {policy['metadata']['name']} lets {network} through")
 
 
+def the_build_context_is_whole():
+    """What the compiler reads passes .dockerignore: the members of the workspace and every included file."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    allowed = [line[1:] for line in lines if line.startswith("!")]
+    members = re.search(r"members = \[(.*?)\]", (ROOT / "Cargo.toml").read_text(), re.S).group(1)
+    needed = {(member, "a member of the workspace") for member in re.findall(r'"([^"]+)"', members)}
+    for file in ROOT.glob("**/src/**/*.rs"):
+        if "target" in file.parts:
+            continue
+        for target in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', file.read_text()):
+            path = (file.parent / target).resolve().relative_to(ROOT)
+            needed.add((str(path), f"included by {file.relative_to(ROOT)}"))
+    for path, why in sorted(needed):
+        if not any(path == a or path.startswith(a + "/") for a in allowed):
+            problem(f".dockerignore keeps {path} out of the image build, {why}")
+
+
 def tests_named_in_security_exist():
     """A security measure whose test is gone is none."""
     text = (ROOT / "docs/security.md").read_text()
@@ -243,6 +260,7 @@ def main(work):
     dashboards(made)
     same_rules_in_kubernetes(groups, rendered)
     the_fence_is_the_guard(rendered)
+    the_build_context_is_whole()
     tests_named_in_security_exist()
     json.loads((ROOT / "deploy/rabbitmq/definitions.json").read_text())
     for text in problems:

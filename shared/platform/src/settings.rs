@@ -1,12 +1,12 @@
 //! Settings of a process: defaults here ← `baodan.toml` ← environment (`BAODAN_…`, nested by `__`, or
 //! `…_FILE` naming a file that holds the value) ← flags. An empty environment starts the embedded mode.
 
+mod secrets;
 mod storage;
 
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -15,11 +15,11 @@ use config::{Config, Environment, File, FileFormat};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+pub use secrets::{KeySettings, NamedKey};
 pub use storage::StorageSettings;
 
 use crate::{bus::BusSettings, db::DatabaseSettings, seal, telemetry::TelemetrySettings};
-
-const MIN_SECRET_CHARS: usize = 32;
+use secrets::{MIN_SECRET_CHARS, named_keys, well_known, write_private};
 
 /// All settings of all services: one list, so that one file configures a whole system.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,18 +64,6 @@ impl RedisSettings {
     pub fn prefix(&self) -> &str {
         self.prefix.as_deref().unwrap_or("baodan")
     }
-}
-
-/// Secrets. Lists are `id:secret,id:secret`; the first one signs or seals, all of them verify or open.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct KeySettings {
-    /// Access tokens (HS256), by key id.
-    pub token: Option<SecretString>,
-    /// Seals secrets at rest, by key id.
-    pub envelope: Option<SecretString>,
-    /// Internal tokens between gateway and services.
-    pub internal: Option<SecretString>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -192,13 +180,6 @@ fn list(problems: &[String]) -> String {
         let _ = write!(text, "\n  - {p}");
         text
     })
-}
-
-/// A named secret of a [`KeySettings`] list.
-#[derive(Debug, Clone)]
-pub struct NamedKey {
-    pub id: String,
-    pub secret: SecretString,
 }
 
 impl Settings {
@@ -359,53 +340,6 @@ impl Settings {
 /// `BAODAN_TEST_…` tells the tests where their servers are; a program started from the same shell ignores it.
 fn is_setting(variable: &str) -> bool {
     variable.starts_with("BAODAN_") && !variable.starts_with("BAODAN_TEST_")
-}
-
-fn well_known(secret: &str) -> bool {
-    let lower = secret.to_lowercase();
-    let distinct = secret.bytes().collect::<std::collections::HashSet<_>>().len();
-    distinct < 6
-        || [
-            "changeme",
-            "change-me",
-            "secret",
-            "password",
-            "admin123",
-            "123456",
-            "your-",
-            "example",
-            "default",
-        ]
-        .iter()
-        .any(|w| lower.contains(w))
-}
-
-/// Reads `id:secret,id:secret`.
-fn named_keys(list: Option<&SecretString>) -> Result<Vec<NamedKey>, &'static str> {
-    let Some(list) = list else { return Ok(Vec::new()) };
-    let mut keys: Vec<NamedKey> = Vec::new();
-    for part in list.expose_secret().split(',').map(str::trim).filter(|p| !p.is_empty()) {
-        let (id, secret) = part.split_once(':').ok_or("has an entry without id")?;
-        if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-            return Err("has an id that is not letters, digits, - or _");
-        }
-        if keys.iter().any(|k| k.id == id) {
-            return Err("names an id twice");
-        }
-        keys.push(NamedKey { id: id.into(), secret: secret.into() });
-    }
-    Ok(keys)
-}
-
-/// Writes a file only its owner can read; it is whole or not there.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let part = path.with_extension("part");
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&part, path)
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@ use std::collections::HashMap;
 
 use platform::db::{self, WriteTx};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Statement, sea_query::Expr,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait,
+    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+    sea_query::{Expr, Func},
 };
 
 use super::rules::Owner;
@@ -129,11 +130,13 @@ pub async fn sealed_otherwise(
     after_id: i64,
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
-    let length = prefix.chars().count() as i64;
-    let other = |column: &str| format!("({column} <> '' AND substr({column}, 1, {length}) <> $1)");
-    let sql = format!("{} OR {}", other("sk_sealed"), other("apipwd_md5_sealed"));
+    let length = i32::try_from(prefix.chars().count()).unwrap_or(i32::MAX);
+    let otherwise = |column: Column| {
+        let start = Func::cust("substr").args([Expr::col(column), Expr::val(1), Expr::val(length)]);
+        Condition::all().add(column.ne("")).add(Expr::expr(start).ne(prefix))
+    };
     Entity::find()
-        .filter(Expr::cust_with_values(sql, [prefix.to_owned()]))
+        .filter(Condition::any().add(otherwise(Column::SkSealed)).add(otherwise(Column::ApipwdMd5Sealed)))
         .filter(Column::Id.gt(after_id))
         .order_by_asc(Column::Id)
         .limit(limit)

@@ -215,6 +215,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn nobody_costs_what_todays_hashes_cost() {
+        let hasher = Hasher::default();
+        let nobody = PasswordHash::new(&hasher.nobody).expect("a PHC string");
+        assert!(
+            !is_outdated(&nobody, &hasher.params),
+            "an unknown account answers sooner or later than a known one"
+        );
+        assert_ne!(hasher.nobody, Hasher::default().nobody);
+    }
+
     #[tokio::test]
     async fn a_hash_of_other_parameters_is_outdated() {
         let password = SecretString::from("correct horse battery");

@@ -23,6 +23,7 @@ pub struct PartnerChanged {
     /// Goods assigned to the partner from its own page; order-service owns `goods.partner_id` and follows.
     #[serde(default)]
     pub goods_ids: Vec<i64>,
+    /// Its distributors end with it, without an event for each; its keys are told one by one.
     #[serde(default)]
     pub deleted: bool,
 }

@@ -96,7 +96,7 @@ impl Platform {
         let database = |source| StartError::Database { service: name, source };
         let settings = &shared.settings;
         let of_service = settings.database.for_service(name, &settings.data_dir);
-        let db = Db::connect(&of_service).await.map_err(database)?;
+        let db = Db::connect_patiently(&of_service).await.map_err(database)?;
         if of_service.auto_migrate {
             db::migrate::<M>(&db).await.map_err(database)?;
         } else {

@@ -7,8 +7,19 @@ use sea_orm_migration::{
 
 use super::Db;
 
-/// Applies the pending migrations of a service.
+/// Applies the pending migrations of a service. Replicas that start together take turns.
 pub async fn migrate<M: MigratorTrait>(db: &Db) -> Result<(), DbErr> {
+    if !db.is_postgres() {
+        return apply::<M>(db).await;
+    }
+    let turn = db.write_tx().await?;
+    turn.execute_unprepared("SELECT pg_advisory_xact_lock(hashtext(current_schema()))").await?;
+    let done = apply::<M>(db).await;
+    turn.rollback().await?;
+    done
+}
+
+async fn apply<M: MigratorTrait>(db: &Db) -> Result<(), DbErr> {
     if pending::<M>(db).await?.is_empty() { Ok(()) } else { M::up(db.conn(), None).await }
 }
 

@@ -64,6 +64,21 @@ impl Db {
         })
     }
 
+    /// As [`Db::connect`], trying again for a while: after a power cut, or in a fresh cluster, the database comes up
+    /// beside its clients, and a busy one lets them in late.
+    pub async fn connect_patiently(settings: &DatabaseSettings) -> Result<Self, DbErr> {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(settings.start_patience_seconds);
+        loop {
+            match Self::connect(settings).await {
+                Err(e) if is_transient(&e) && tokio::time::Instant::now() < deadline => {
+                    tracing::warn!(error = %e, "the database does not let us in yet; trying again");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
     /// For reads, and for single statements that need no transaction.
     pub fn conn(&self) -> &DatabaseConnection {
         &self.conn

@@ -14,6 +14,8 @@ pub struct DatabaseSettings {
     /// Connections of one service at the most.
     pub max_connections: u32,
     pub connect_timeout_seconds: u64,
+    /// How long a start waits for a database that does not answer yet.
+    pub start_patience_seconds: u64,
     /// How long a request waits for a free connection.
     pub acquire_timeout_seconds: u64,
     /// Apply pending migrations at the start; otherwise a service with pending ones refuses to start.
@@ -27,6 +29,7 @@ impl Default for DatabaseSettings {
             schema: None,
             max_connections: 16,
             connect_timeout_seconds: 5,
+            start_patience_seconds: 30,
             acquire_timeout_seconds: 10,
             auto_migrate: true,
         }

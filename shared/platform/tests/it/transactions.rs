@@ -1,7 +1,8 @@
+use platform::db::{Db, migrate};
 use sea_orm::{ConnectionTrait, Statement};
-use testing::TestBed;
+use testing::{Mode, TestBed};
 
-use crate::bench_table::{append, count, platform, report};
+use crate::bench_table::{Migrator, append, count, platform, report};
 
 /// Read, then write what was read plus one: the pattern that fails on SQLite with its default begin.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,5 +51,32 @@ async fn a_dropped_transaction_leaves_neither_row_nor_event() {
     assert_eq!(count(&platform.db, "counter WHERE n = 0").await, 1);
     append(&platform, &report(1, 1, "kept")).await;
     assert_eq!(count(&platform.db, "outbox").await, 1);
+    bed.finish().await;
+}
+
+/// Four replicas find an empty database at the same moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_start_together_migrate_once() {
+    let bed = TestBed::new().await;
+    let settings = &bed.shared.settings;
+    // On SQLite there is one process; the second start of it finds nothing to do.
+    let replicas = if Mode::current() == Mode::Distributed { 4 } else { 1 };
+    let starts: Vec<_> = (0..replicas)
+        .map(|_| {
+            let database = settings.database.for_service("sync", &settings.data_dir);
+            tokio::spawn(async move {
+                let db = Db::connect(&database).await?;
+                migrate::<Migrator>(&db).await.map(|()| db)
+            })
+        })
+        .collect();
+    let mut replicas = Vec::new();
+    for start in starts {
+        replicas.push(start.await.unwrap().unwrap());
+    }
+    for db in &replicas {
+        migrate::<Migrator>(db).await.unwrap();
+        assert_eq!(count(db, "counter").await, 1);
+    }
     bed.finish().await;
 }

@@ -190,7 +190,7 @@ impl Door {
             method: route.method.as_str().to_owned(),
             path: req.path().to_owned(),
             rid: visit.id.clone(),
-            ip: visit.client.ip.to_string(),
+            ip: visit.ip.clone(),
             exp: gate.clock.now_s() + INTERNAL_TOKEN_SECONDS,
         };
         gate.internal.sign(&claims).map_err(ApiError::internal)

@@ -203,7 +203,12 @@ impl PolicyStore {
             Err(e) => {
                 metrics::counter!("gateway_policy_failures_total").increment(1);
                 if !self.failing.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(error = %e, "the access policy cannot be renewed; the last one is used for a while");
+                    let until_then = if known < 0 {
+                        "nothing that needs a token is open"
+                    } else {
+                        "the last one is used for a while"
+                    };
+                    tracing::warn!(error = %e, "the access policy cannot be had; {until_then}");
                 }
                 false
             }

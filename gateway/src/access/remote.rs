@@ -54,7 +54,7 @@ impl HttpPolicySource {
     }
 
     async fn ask(&self, known_version: i64) -> Result<Option<PolicySnapshot>, PolicyUnavailable> {
-        let failed = |e: reqwest::Error| PolicyUnavailable(e.without_url().to_string());
+        let failed = |e: reqwest::Error| PolicyUnavailable(with_causes(&e.without_url()));
         let claims = InternalClaims {
             caller: Caller::anonymous(),
             method: "GET".into(),
@@ -77,6 +77,17 @@ impl HttpPolicySource {
             status => Err(PolicyUnavailable(format!("it answered {status}"))),
         }
     }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 impl PolicySource for HttpPolicySource {

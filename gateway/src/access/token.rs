@@ -177,18 +177,26 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     if values.next().is_some() {
         return Err(several());
     }
-    let text = value.to_str().map_err(|_| dead())?.trim();
-    let token = match text.split_once(' ') {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => rest.trim(),
-        Some(_) if text.contains(',') => return Err(several()),
-        Some(_) => return Err(dead()),
-        None if text.eq_ignore_ascii_case("bearer") => "",
-        None => text,
+    let bytes = value.as_bytes().trim_ascii();
+    let token = match bytes.split_first_chunk::<{ SCHEME.len() }>() {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) && starts_apart(rest) => {
+            rest.trim_ascii()
+        }
+        _ => bytes,
     };
-    if token.contains([',', ' ']) {
-        return Err(several());
+    // The characters of a token, and nothing that could set two of them apart.
+    let is_one = token.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    match std::str::from_utf8(token) {
+        Ok(token) if is_one && !token.is_empty() => Ok(token),
+        Ok(text) if text.contains(',') || (token.len() < bytes.len() && text.contains(' ')) => Err(several()),
+        _ => Err(dead()),
     }
-    if token.is_empty() { Err(dead()) } else { Ok(token) }
+}
+
+const SCHEME: &[u8; 6] = b"bearer";
+
+fn starts_apart(rest: &[u8]) -> bool {
+    rest.first().is_none_or(|b| *b == b' ')
 }
 
 fn several() -> ApiError {

@@ -47,6 +47,10 @@ class Counting(unittest.TestCase):
     def test_what_passed_and_failed_is_counted(self):
         self.assertEqual(self.tally(PASSES + FAILS), (1, 1))
 
+    def test_the_other_mode_is_counted_the_same_way(self):
+        self.mode = "distributed"
+        self.assertEqual(self.tally(PASSES + FAILS), (1, 1))
+
     def test_an_aborted_test_is_a_failure(self):
         passed, failed = self.tally(PASSES + ABORTS)
         self.assertGreaterEqual(failed, 1, (passed, failed))
@@ -61,10 +65,6 @@ class Counting(unittest.TestCase):
         two = "test result: ok. 3 passed; 0 failed; 0 ignored\ntest result: FAILED. 1 passed; 2 failed; 0 ignored\n"
         self.assertEqual(runner.libtest_counts(two), (4, 2))
         self.assertIsNone(runner.libtest_counts("error: could not compile"))
-
-
-class Distributed(Counting):
-    mode = "distributed"
 
 
 class WithoutNextest(Counting):

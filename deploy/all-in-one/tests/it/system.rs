@@ -137,6 +137,8 @@ fn environment(folder: &tempfile::TempDir, inbox_port: u16) -> BTreeMap<String, 
         ("BAODAN_KEYS__ENVELOPE".into(), format!("e1:{}", secret())),
         ("BAODAN_KEYS__INTERNAL".into(), secret()),
         ("BAODAN_HTTP_WORKERS".into(), "1".into()),
+        // A receiver that was down is tried again within the patience of a test.
+        ("BAODAN_CALLBACK__RETRY_SCHEDULE_SECONDS".into(), ["1"; 60].join(",")),
     ]);
     if Mode::current() == Mode::Distributed {
         environment.extend(testing::system_environment());

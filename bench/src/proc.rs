@@ -44,9 +44,14 @@ impl Process {
         &self.name
     }
 
-    /// CPU seconds of all its threads so far, user and system.
+    /// CPU seconds of all its threads so far, user and system together.
     pub fn cpu_seconds(&self) -> Result<f64, String> {
-        stat(self.pid()).map(|s| s.own).ok_or_else(|| self.gone())
+        self.cpu_split().map(|(user, system)| user + system)
+    }
+
+    /// CPU seconds of all its threads so far: in its own code, and in the kernel on its behalf.
+    pub fn cpu_split(&self) -> Result<(f64, f64), String> {
+        stat(self.pid()).map(|s| (s.user, s.system)).ok_or_else(|| self.gone())
     }
 
     /// A line of `/proc/<pid>/status` in KiB: `VmRSS` now, `VmHWM` at most.
@@ -116,9 +121,16 @@ impl Drop for Process {
 
 /// CPU seconds of a process.
 struct Stat {
-    own: f64,
+    user: f64,
+    system: f64,
     /// Of its ended and awaited children.
     children: f64,
+}
+
+impl Stat {
+    fn with_children(&self) -> f64 {
+        self.user + self.system + self.children
+    }
 }
 
 fn stat(pid: u32) -> Option<Stat> {
@@ -131,12 +143,12 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let mut fields = rest.split_whitespace().skip(11).map(|f| f.parse::<f64>().ok());
     let mut next = || fields.next().flatten().map(|ticks| ticks / TICKS_PER_SECOND);
     let (user, system, child_user, child_system) = (next()?, next()?, next()?, next()?);
-    Some(Stat { own: user + system, children: child_user + child_system })
+    Some(Stat { user, system, children: child_user + child_system })
 }
 
 /// CPU seconds of this process and of its ended children.
 pub fn own_cpu_seconds() -> f64 {
-    stat(std::process::id()).map_or(0.0, |s| s.own + s.children)
+    stat(std::process::id()).map_or(0.0, |s| s.with_children())
 }
 
 /// CPU seconds of every process of that name (`postgres`, `beam.smp`, `redis-server`) with its ended children.
@@ -147,7 +159,7 @@ pub fn cpu_seconds_of(name: &str) -> f64 {
         .filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok())
         .filter(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name))
         .filter_map(stat)
-        .map(|s| s.own + s.children)
+        .map(|s| s.with_children())
         .sum()
 }
 
@@ -173,7 +185,7 @@ mod tests {
     fn ticks_are_read_behind_a_name_with_brackets() {
         let line = "42 (a) b (c) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 30 20 20 0 8 0 1 1 1";
         let stat = parse_stat(line).unwrap();
-        assert_eq!((stat.own, stat.children), (3.0, 0.5));
+        assert_eq!((stat.user, stat.system, stat.children), (2.5, 0.5, 0.5));
     }
 
     #[test]

@@ -40,20 +40,28 @@ struct Contestant {
     address: SocketAddr,
     /// `None`: the upstream itself.
     process: Option<Process>,
-    rounds: Vec<(Load, f64)>,
+    rounds: Vec<Round>,
+}
+
+/// One round of one of them.
+struct Round {
+    load: Load,
+    /// CPU seconds per 10,000 requests, in its own code and in the kernel.
+    user: f64,
+    system: f64,
 }
 
 impl Contestant {
-    fn cpu_seconds(&self) -> Result<f64, String> {
-        self.process.as_ref().map_or(Ok(0.0), Process::cpu_seconds)
+    fn cpu(&self) -> Result<(f64, f64), String> {
+        self.process.as_ref().map_or(Ok((0.0, 0.0)), Process::cpu_split)
     }
 
     async fn round(&mut self, token: &str, seconds: u32, foreign: &mut Foreign) -> Result<(), String> {
-        let before = self.cpu_seconds()?;
-        let watch = Watch::begin(before);
+        let before = self.cpu()?;
+        let watch = Watch::begin(before.0 + before.1);
         let load = wrk::run(&self.url(), token, CONNECTIONS, seconds).await?;
-        let after = self.cpu_seconds()?;
-        foreign.end(&watch, after);
+        let after = self.cpu()?;
+        foreign.end(&watch, after.0 + after.1);
         if load.failures > 0 {
             return Err(format!("{}: {} of {} requests failed", self.label, load.failures, load.requests));
         }
@@ -61,8 +69,12 @@ impl Contestant {
             process.forget_log()?;
         }
         crate::say(&format!("  {}: {} requests/s", self.label, whole(load.per_second)));
-        let cpu = (after - before) / load.requests * 10_000.0;
-        self.rounds.push((load, cpu));
+        let per_10k = 10_000.0 / load.requests;
+        self.rounds.push(Round {
+            user: (after.0 - before.0) * per_10k,
+            system: (after.1 - before.1) * per_10k,
+            load,
+        });
         Ok(())
     }
 
@@ -70,7 +82,7 @@ impl Contestant {
         format!("http://{}{}", self.address, upstream::PATH)
     }
 
-    fn median(&self, figure: impl Fn(&(Load, f64)) -> f64) -> f64 {
+    fn median(&self, figure: impl Fn(&Round) -> f64) -> f64 {
         median(&self.rounds.iter().map(figure).collect::<Vec<_>>())
     }
 }
@@ -209,27 +221,38 @@ fn section(mut contestants: Vec<Contestant>, plan: &Plan, threads: usize, foreig
     let baseline: Vec<f64> = contestants
         .iter()
         .find(|c| c.label == BASELINE)
-        .map(|c| c.rounds.iter().map(|r| r.0.per_second).collect())
+        .map(|c| c.rounds.iter().map(|r| r.load.per_second).collect())
         .unwrap_or_default();
     // Round by round: neighbours in time shared the machine's mood.
     let ratio = |c: &Contestant| {
-        median(&c.rounds.iter().zip(&baseline).map(|(r, b)| r.0.per_second / b).collect::<Vec<_>>())
+        median(&c.rounds.iter().zip(&baseline).map(|(r, b)| r.load.per_second / b).collect::<Vec<_>>())
     };
     let ours = contestants.iter().find(|c| c.label == OURS).map_or(f64::NAN, ratio);
     let mut table = Table::new(
         "GET /api/report, HS256 token, answer of 1 KiB, 64 connections",
-        &["", "requests/s", "÷ HAProxy", "CPU-s per 10k requests", "p50 ms", "p99 ms", "RSS MiB"],
+        &[
+            "",
+            "requests/s",
+            "÷ HAProxy",
+            "CPU-s per 10k requests",
+            "own code + kernel",
+            "p50 ms",
+            "p99 ms",
+            "RSS MiB",
+        ],
     );
     for c in &contestants {
-        let cpu = c.median(|r| r.1);
+        let cpu = c.median(|r| r.user + r.system);
+        let split = format!("{:.3} + {:.3}", c.median(|r| r.user), c.median(|r| r.system));
         let rss = c.process.as_ref().and_then(|p| p.memory_kib("VmRSS").ok());
         table.row(vec![
             c.label.into(),
-            whole(c.median(|r| r.0.per_second)),
+            whole(c.median(|r| r.load.per_second)),
             format!("{:.2}", ratio(c)),
             if c.process.is_some() { format!("{cpu:.3}") } else { "–".into() },
-            format!("{:.2}", c.median(|r| r.0.p50_ms)),
-            format!("{:.2}", c.median(|r| r.0.p99_ms)),
+            if c.process.is_some() { split } else { "–".into() },
+            format!("{:.2}", c.median(|r| r.load.p50_ms)),
+            format!("{:.2}", c.median(|r| r.load.p99_ms)),
             rss.map_or_else(|| "–".into(), |kib| format!("{:.1}", kib as f64 / 1024.0)),
         ]);
     }

@@ -1,4 +1,4 @@
-"""PostgreSQL, Redis and RabbitMQ for the tests: finds them, installs them where that can be done, starts them.
+"""PostgreSQL, Redis, RabbitMQ and Chromium for the tests: finds them, installs them where that can be done, starts them.
 
 What answers already is used and left alone. What is started here listens on 127.0.0.1 only, keeps its data in a
 folder of its own, and goes on running for the next test run.
@@ -244,9 +244,25 @@ def ensure(server):
     return urls[port]
 
 
+def chromium():
+    """The path of a Chromium, in which the pages are tested."""
+    variable = "BAODAN_TEST_CHROMIUM"
+    program = os.environ.get(variable) or find(["chromium", "chromium-browser", "google-chrome"])
+    if not program and is_root() and shutil.which("apt-get"):
+        apt_install(["chromium"])
+        program = find(["chromium"])
+    if not program:
+        raise Unavailable(f"Chromium is missing: install the package chromium, or set {variable} to its path")
+    return {variable: program}
+
+
 def ensure_all():
-    """Variable → URL of all servers; the failures, one sentence each."""
+    """Variable → URL of all servers, and the path of a browser; the failures, one sentence each."""
     urls, failures = {}, []
+    try:
+        urls |= chromium()
+    except (Unavailable, subprocess.CalledProcessError, OSError) as problem:
+        failures.append(f"Chromium: {problem}")
     for server in SERVERS:
         try:
             urls[server.variable] = ensure(server)

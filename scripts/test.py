@@ -143,7 +143,7 @@ def start_servers(tally):
     urls, failures = servers.ensure_all()
     for failure in failures:
         print(f"servers: {failure}", flush=True)
-    tally.add("PostgreSQL, Redis, RabbitMQ", len(urls), len(failures), time.monotonic() - started)
+    tally.add("PostgreSQL, Redis, RabbitMQ, Chromium", len(urls), len(failures), time.monotonic() - started)
     return urls
 
 

@@ -5,6 +5,7 @@
 
 mod api;
 mod crash;
+mod docs_page;
 mod hostile;
 mod process;
 mod start;

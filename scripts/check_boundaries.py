@@ -25,13 +25,15 @@ ACTIX_FILE = re.compile(r"(^|/)(http[^/]*(/|\.rs$)|app\.rs$|main\.rs$)")
 ACTIX = re.compile(r"\b(actix_\w+|actix|awc)\s*::")
 QUERY_FILE = re.compile(r"(^|/)(store[^/]*\.rs$|store/|sql\.rs$|entities/|migrations/|migrations\.rs$)")
 QUERY = re.compile(
-    r"\b(EntityTrait|QueryFilter|QuerySelect|QueryOrder|QueryTrait|PaginatorTrait|ActiveModelTrait|ModelTrait|Statement"
-    r"|from_sql_and_values|query_one_raw|query_all_raw|execute_raw|execute_unprepared|sea_query|sqlx)\b"
+    r"\b(EntityTrait|QueryFilter|QuerySelect|QueryOrder|QueryTrait|PaginatorTrait|ActiveModelTrait|ModelTrait"
+    r"|Statement::from_string|from_sql_and_values|query_one_raw|query_all_raw|execute_raw|execute_unprepared|sea_query|sqlx)\b"
 )
 ORDER_WRITE_TEXT = re.compile(r"\b(UPDATE|INSERT\s+INTO|DELETE\s+FROM)\s+(?:\\?\")?orders\b", re.IGNORECASE)
 ORDER_WRITE_CODE = re.compile(r"\borders::(ActiveModel\b|Entity::(insert|update|delete)\w*)")
-# A local called `date` may hold a date; a field called so is the wire's misspelt `data`.
-TYPO = re.compile(r"\b(chage_state|vat_bank_accoun)\b|(?<![\w.])(date)\s*:(?!:)")
+TYPO = re.compile(r"\b(chage_state|vat_bank_accoun)\b")
+# `date` is a good name for a day; as the name of a field that holds anything else it is the wire's misspelt `data`.
+STRUCT = re.compile(r"\bstruct\s+\w+[^;{(]*\{")
+DATE_FIELD = re.compile(r"\bdate\s*:(?!:)(?!\s*(?:Option<\s*)?(?:String|&\S*\s*str|[\w:]*Date\w*|i64)\b)")
 SLEEP = re.compile(r"\bsleep(_until)?\s*\(")
 IGNORED = re.compile(r"#\[ignore\b")
 ALLOWED = re.compile(r"allow\([^)]*clippy::disallowed_methods")
@@ -148,9 +150,8 @@ def check_source(source):
     if crate == "order-service" and not inside.startswith(("src/lifecycle/", "src/migrations/", "src/migrations.rs")):
         yield from check_order_writes(source)
     yield from check_sizes(source, inside)
-    for match in TYPO.finditer(source.code):
-        name = next(filter(None, match.groups()))
-        yield match.start(), "wire-typo", name, f"{name} is the wire's word: a serde rename carries it, Rust names are our own"
+    for at, name in typos(source.code):
+        yield at, "wire-typo", name, f"{name} is the wire's word: a serde rename carries it, Rust names are our own"
     for match in SLEEP.finditer(source.code):
         if source.in_tests(match.start()) or crate == "shared/testing" and is_test_file(path):
             yield match.start(), "sleep", "", "a test waits for a condition (testing::wait_until) or calls run_once"
@@ -163,6 +164,15 @@ def check_source(source):
 
 def untested(source, pattern):
     return (m for m in pattern.finditer(source.code) if not source.in_tests(m.start()))
+
+
+def typos(code):
+    """(offset, name) of the wire's misspelt words among our own names."""
+    for match in TYPO.finditer(code):
+        yield match.start(), match.group(1)
+    for struct in STRUCT.finditer(code):
+        for field in DATE_FIELD.finditer(code, struct.end(), closing(code, struct.end() - 1)):
+            yield field.start(), "date"
 
 
 def check_order_writes(source):

@@ -56,9 +56,10 @@ class OneViolationEach(unittest.TestCase):
         self.keeps("auth-service/src/rules.rs", "#[cfg(test)]\nmod tests {\n    use actix_web::web;\n}\n")
 
     def test_queries_stay_in_the_store(self):
-        for word in ("EntityTrait", "QuerySelect", "Statement", "ActiveModelTrait"):
+        for word in ("EntityTrait", "QuerySelect", "PaginatorTrait", "ActiveModelTrait"):
             self.finds("sync-service/src/a/service.rs", f"use sea_orm::{{DbErr, {word}}};\n", "1: [queries]")
         self.finds("sync-service/src/a/jobs.rs", "fn f() {\n    db.execute_raw(x);\n}\n", "2: [queries]")
+        self.keeps("sync-service/src/statements/service.rs", "fn f() -> Statement {\n    Statement::of_day(x)\n}\n")
         for path in ("a/store.rs", "a/store_reads.rs", "a/store/reads.rs", "entities/order.rs", "migrations/mod.rs", "sql.rs"):
             self.keeps(f"sync-service/src/{path}", "use sea_orm::EntityTrait;\n")
         self.keeps("shared/platform/src/outbox.rs", "use sea_orm::Statement;\n")
@@ -90,11 +91,14 @@ class OneViolationEach(unittest.TestCase):
         self.keeps("auth-service/src/a.rs", "trait T {\n    fn f(&self);\n" + "    fn g<'a>(x: &'a str) -> char { '{' }\n" * 80 + "}\n")
 
     def test_wire_typos_stay_on_the_wire(self):
-        self.finds("auth-service/src/wire.rs", "struct A {\n    pub date: u8,\n}\n", "2: [wire-typo]")
+        self.finds("auth-service/src/wire.rs", "struct A<T>\nwhere\n    T: B,\n{\n    pub date: Page<T>,\n}\n", "5: [wire-typo]")
+        self.finds("auth-service/src/wire.rs", "struct A {\n    date: Vec<String>,\n}\n", "2: [wire-typo]")
+        for day in ("String", "Option<NaiveDate>", "chrono::NaiveDate", "&'a str", "i64"):
+            self.keeps("auth-service/src/wire.rs", f"struct A {{\n    pub date: {day},\n}}\n")
         self.finds("auth-service/src/wire.rs", "struct A {\n    chage_state: u8,\n}\n", "2: [wire-typo]")
         self.finds("auth-service/src/wire.rs", "fn f() {\n    let vat_bank_accoun = 1;\n}\n", "2: [wire-typo]")
         self.keeps("auth-service/src/wire.rs", "struct A {\n    #[serde(rename = \"date\")]\n    pub data: u8,\n}\n")
-        self.keeps("auth-service/src/wire.rs", "fn f() {\n    let date = x.date();\n    date::new(update);\n    g(\"chage_state\");\n}\n")
+        self.keeps("auth-service/src/wire.rs", "fn f() {\n    let date = x.date();\n    B { date: x };\n    date::new(update);\n    g(\"chage_state\");\n}\n")
 
     def test_tests_neither_sleep_nor_are_ignored(self):
         sleep = "async fn f() {\n    tokio::time::sleep(x).await;\n}\n"

@@ -1,21 +1,33 @@
 //! Wires report-service: the one place that knows all features.
 
+use std::sync::Arc;
+
 use actix_web::web;
 use contracts::routes::ServiceName;
 use platform::{
     Platform, Service,
     service::{Shared, StartError},
 };
+use tokio::sync::{Notify, Semaphore};
 use utoipa::OpenApi;
 
-use crate::{migrations::Migrator, reports, storage::Storage, whitelist};
+use crate::{migrations::Migrator, reports, storage::Storage, whitelist, workbook};
 
 /// What handlers and jobs are given. Cheap to clone.
 #[derive(Clone)]
 pub struct Ctx {
     pub platform: Platform,
     pub storage: Storage,
+    /// Wakes the importer.
+    pub imports: Arc<Notify>,
+    /// Workbooks read at a time.
+    pub readers: Arc<Semaphore>,
+    /// Workbooks written at a time.
+    pub writers: Arc<Semaphore>,
 }
+
+/// Workbooks read, and as many written, at a time in one process.
+const WORKBOOKS: usize = 2;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -31,6 +43,14 @@ pub struct Ctx {
         whitelist::http::info,
         whitelist::http::edit,
         whitelist::http::delete,
+        workbook::http::import,
+        workbook::http::export,
+        workbook::http::imports,
+        workbook::http::import_info,
+        workbook::http::import_undo,
+        workbook::http::import_errors,
+        workbook::http::example,
+        workbook::http::convert,
     )
 )]
 struct ApiDoc;
@@ -41,13 +61,21 @@ struct ApiDoc;
 /// When the database cannot be used.
 pub async fn build(shared: &Shared) -> Result<Service, StartError> {
     let platform = Platform::start::<Migrator>(shared, ServiceName::Report).await?;
-    let ctx = Ctx { storage: Storage::new(&shared.settings), platform };
+    let ctx = Ctx {
+        storage: Storage::new(&shared.settings),
+        imports: Arc::default(),
+        readers: Arc::new(Semaphore::new(WORKBOOKS)),
+        writers: Arc::new(Semaphore::new(WORKBOOKS)),
+        platform,
+    };
     let data = web::Data::new(ctx.clone());
     let configure = move |cfg: &mut web::ServiceConfig| {
         cfg.app_data(data.clone());
         reports::http::routes(cfg);
         whitelist::http::routes(cfg);
+        workbook::http::routes(cfg);
     };
-    let workers = vec![reports::jobs::publisher(&ctx)];
+    let workers =
+        vec![reports::jobs::publisher(&ctx), workbook::jobs::importer(&ctx), workbook::jobs::cleaner(&ctx)];
     Ok(Service::new(&ctx.platform, ApiDoc::openapi(), configure, Vec::new(), workers))
 }

@@ -14,3 +14,4 @@ mod sql;
 pub mod storage;
 pub mod whitelist;
 mod wire;
+pub mod workbook;

@@ -2,3 +2,4 @@
 
 pub mod report;
 pub mod white_list_entry;
+pub mod white_list_import;

@@ -52,3 +52,38 @@ CREATE INDEX white_list_entry_page ON white_list_entry (report_id, id);
 CREATE INDEX white_list_entry_person ON white_list_entry (report_id, mobile);
 -- Undo of an import.
 CREATE INDEX white_list_entry_import ON white_list_entry (import_id) WHERE import_id > 0;
+
+CREATE TABLE white_list_import (
+    id BIGINT NOT NULL PRIMARY KEY,
+    report_id BIGINT NOT NULL,
+    author TEXT NOT NULL,
+    file_name TEXT NOT NULL,
+    header TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed', 'undone')),
+    reason TEXT NOT NULL,
+    row_count BIGINT NOT NULL,
+    success_count BIGINT NOT NULL,
+    repeat_count BIGINT NOT NULL,
+    error_count BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    finished_at BIGINT NOT NULL
+);
+CREATE INDEX white_list_import_report ON white_list_import (report_id, id);
+CREATE INDEX white_list_import_running ON white_list_import (id) WHERE state = 'running';
+
+-- Judged rows of a large import that wait for their turn.
+CREATE TABLE white_list_import_batch (
+    import_id BIGINT NOT NULL,
+    seq INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (import_id, seq)
+);
+
+-- Rows that were refused, for the workbook that goes back.
+CREATE TABLE white_list_import_error (
+    import_id BIGINT NOT NULL,
+    row_no BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    cells TEXT NOT NULL,
+    PRIMARY KEY (import_id, row_no)
+);

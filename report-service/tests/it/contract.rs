@@ -29,7 +29,11 @@ async fn the_openapi_document_and_the_route_table_name_the_same_operations() {
 async fn no_route_answers_a_request_that_did_not_come_through_the_gateway() {
     let (bed, app) = crate::start().await;
     for route in routes::all().filter(|r| r.service == ServiceName::Report) {
-        let path = route.path.replace("{report_id}", "1").replace("{white_list_id}", "1");
+        let path = route
+            .path
+            .replace("{report_id}", "1")
+            .replace("{white_list_id}", "1")
+            .replace("{import_id}", "1");
         let method = route.method.as_str().parse().unwrap();
         let answer = app.request(method, &path).without_gateway().send().await;
         assert_eq!(answer.status(), 401, "{} {}", route.method.as_str(), route.path);

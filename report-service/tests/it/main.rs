@@ -4,7 +4,9 @@
 
 mod contract;
 mod reports;
+mod sheets;
 mod whitelist;
+mod workbook;
 
 use platform::clock::Clock;
 use serde_json::{Value, json};

@@ -7,6 +7,15 @@ const fn r(name: &'static str, method: super::Method, path: &'static str, access
 /// A report with a `white_list` of some thousand rows.
 const WHITE_LIST_BYTES: usize = 4 * 1024 * 1024;
 
+/// A workbook of 32 MiB in its multipart wrapping.
+const WORKBOOK_BYTES: usize = 33 * 1024 * 1024;
+
+/// A file that is built before its first byte goes out.
+const fn slow(mut route: Route) -> Route {
+    route.timeout_seconds = 300;
+    route
+}
+
 pub const ROUTES: &[Route] = &[
     r("PAYMENT_REPORT_LIST", Get, "/api/report", Account),
     r("PAYMENT_REPORT_ADD", Post, "/api/report", Account).body(WHITE_LIST_BYTES),
@@ -18,4 +27,12 @@ pub const ROUTES: &[Route] = &[
     r("REPORT_WHITE_INFO", Get, "/api/report/{report_id}/white/{white_list_id}", Account),
     r("REPORT_WHITE_EDIT", Put, "/api/report/{report_id}/white/{white_list_id}", Account),
     r("REPORT_WHITE_DELETE", Delete, "/api/report/{report_id}/white/{white_list_id}", Account),
+    r("REPORT_WHITE_IMPORT", Post, "/api/report/{report_id}/excel", Account).body(WORKBOOK_BYTES),
+    slow(r("REPORT_WHITE_EXPORT", Get, "/api/report/{report_id}/excel", Account)),
+    r("REPORT_IMPORT_LIST", Get, "/api/report/{report_id}/import", Account),
+    r("REPORT_IMPORT_INFO", Get, "/api/report/{report_id}/import/{import_id}", Account),
+    r("REPORT_IMPORT_UNDO", Delete, "/api/report/{report_id}/import/{import_id}", Account),
+    slow(r("REPORT_IMPORT_ERROR", Get, "/api/report/{report_id}/import/{import_id}/error", Account)),
+    r("WHITE_LIST_EXAMPLE", Get, "/api/white/example", Account),
+    r("WHITE_EXPORT_CONVERT", Post, "/api/white/example", Account).body(WORKBOOK_BYTES),
 ];

@@ -1,0 +1,54 @@
+//! Large imports, batch by batch, and the forgetting of old refused rows.
+
+use std::{sync::Arc, time::Duration};
+
+use platform::lifecycle::{Turn, Worker};
+use sea_orm::DbErr;
+
+use super::{
+    service::{self, WorkbookError},
+    store,
+};
+use crate::app::Ctx;
+
+/// Name of the worker that runs imports.
+pub const IMPORTER: &str = "white-list-importer";
+/// The net under the wake-up: another replica's uploads, and what a restart left.
+const EVERY: Duration = Duration::from_secs(1);
+/// Refused rows can be fetched this long.
+const KEEP_ERRORS_MS: i64 = 30 * 86_400_000;
+
+/// The worker that runs imports; an upload wakes it.
+pub fn importer(ctx: &Ctx) -> Worker {
+    let wake = Arc::clone(&ctx.imports);
+    let ctx = ctx.clone();
+    Worker::job(IMPORTER, EVERY, Some(wake), move || {
+        let ctx = ctx.clone();
+        async move { run_once(&ctx).await }
+    })
+}
+
+/// Writes one batch of one import.
+pub async fn run_once(ctx: &Ctx) -> Result<Turn, WorkbookError> {
+    if !store::any_running(ctx.platform.db.conn()).await? {
+        return Ok(Turn::Idle);
+    }
+    Ok(if service::advance(ctx).await? { Turn::Done } else { Turn::Idle })
+}
+
+/// The worker that forgets.
+pub fn cleaner(ctx: &Ctx) -> Worker {
+    let ctx = ctx.clone();
+    Worker::job("white-list-import-cleaner", Duration::from_secs(3600), None, move || {
+        let ctx = ctx.clone();
+        async move { forget(&ctx).await }
+    })
+}
+
+/// Forgets some refused rows that nobody fetched in time.
+pub async fn forget(ctx: &Ctx) -> Result<Turn, DbErr> {
+    let tx = ctx.platform.db.write_tx().await?;
+    let gone = store::purge(&tx, ctx.platform.clock.now_ms() - KEEP_ERRORS_MS).await?;
+    tx.commit().await?;
+    Ok(if gone > 0 { Turn::Done } else { Turn::Idle })
+}

@@ -1,0 +1,20 @@
+//! The white list as a workbook: template, import, export, convert (`spec/report-admin-api.md`, "White list").
+//!
+//! Invariants: a file is read to its end before anything is written, so a refused file leaves nothing behind;
+//! `total = success + repeat + error`; a batch is inserted, counted and dropped from the queue in one
+//! transaction, so nothing is inserted twice; no row of a file stays in memory longer than its batch.
+//!
+//! Routes: `/api/report/{report_id}/excel`, `…/import`, `…/import/{import_id}`, `…/import/{import_id}/error`,
+//! `/api/white/example`.
+
+mod download;
+pub mod http;
+pub mod jobs;
+mod parse;
+mod rules;
+mod service;
+mod store;
+mod write;
+
+/// Largest file that is taken.
+pub const MAX_FILE_BYTES: usize = 32 * 1024 * 1024;

@@ -1,0 +1,373 @@
+//! Importing a workbook: judged wholly before anything is written, then written in batches, each in one
+//! transaction with its counts, so that a restart goes on where it stopped and nothing is inserted twice.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, BufWriter, Seek, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use platform::{db::WriteTx, http::ApiError};
+use sea_orm::DbErr;
+use tokio::sync::Semaphore;
+
+use super::{
+    parse::{self, ReadError},
+    rules::{self, Batch, Counts, GoodRow, Known},
+    store,
+};
+use crate::{
+    app::Ctx,
+    entities::white_list_import::Model,
+    reports,
+    whitelist::{self, rules::NewEntry, store::Origin},
+};
+
+/// Up to so many rows an import is done when the request is answered; above, it runs as a job.
+pub const INLINE_ROWS: u32 = 5_000;
+/// Rows of one transaction.
+const BATCH_ROWS: usize = 2_000;
+/// Entries removed by one statement of an undo.
+const UNDO_BATCH: i64 = 500;
+
+/// Why a workbook could not be imported, or an import not undone.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkbookError {
+    #[error("no such report")]
+    NoSuchReport,
+    #[error("no such import")]
+    NoSuchImport,
+    #[error("the import is still running")]
+    Running,
+    #[error("the import has been undone before")]
+    Undone,
+    #[error("{0} entries of the import were changed or read since")]
+    Touched(i64),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("the reader of workbooks ended badly: {0}")]
+    Reader(#[from] tokio::task::JoinError),
+    #[error("the workbook could not be written: {0}")]
+    Write(#[from] rust_xlsxwriter::XlsxError),
+    #[error("the spool cannot be read or written: {0}")]
+    Spool(#[from] std::io::Error),
+    #[error("a spooled batch is no batch: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Db(#[from] DbErr),
+}
+
+impl From<WorkbookError> for ApiError {
+    fn from(e: WorkbookError) -> Self {
+        match e {
+            WorkbookError::NoSuchReport => Self::not_found("报告不存在", "no such report"),
+            WorkbookError::NoSuchImport => Self::not_found("导入记录不存在", "no such import"),
+            WorkbookError::Running => Self::refused("导入仍在进行", "the import is still running"),
+            WorkbookError::Undone => Self::refused("该导入已撤销", "the import has been undone before"),
+            WorkbookError::Touched(n) => Self::refused(
+                format!("有 {n} 条记录在导入后被修改或使用，无法撤销"),
+                format!("{n} entries were changed or read since; the import cannot be undone"),
+            ),
+            WorkbookError::Read(e) => read_error(e),
+            // A panic of a reader is the file's doing; the process goes on.
+            WorkbookError::Reader(e) if e.is_panic() => {
+                Self::unreadable_body("文件已损坏，无法读取", "the file is damaged").with_source(e)
+            }
+            WorkbookError::Db(e) => e.into(),
+            e => Self::internal(e),
+        }
+    }
+}
+
+fn read_error(e: ReadError) -> ApiError {
+    match e {
+        ReadError::WrongKind { zh, en } => ApiError::unsupported_media(zh, en),
+        ReadError::Unusable { zh, en } => ApiError::unreadable_body(zh, en),
+        ReadError::TooLarge { zh, en } => ApiError::too_large(super::MAX_FILE_BYTES).with_message(zh, en),
+        e @ (ReadError::Io(_) | ReadError::Stopped) => ApiError::internal(e),
+    }
+}
+
+/// A file that was read and judged to its end.
+struct Judged {
+    header: Vec<String>,
+    rows: u32,
+    /// One batch a line.
+    spool: File,
+}
+
+/// Reads and judges a file into a spool; nothing is refused any more after this.
+fn judge(path: &Path, name: &str) -> Result<Judged, WorkbookError> {
+    let mut spool = BufWriter::new(tempfile::tempfile()?);
+    let (mut batch, mut rows) = (Batch::default(), 0);
+    let mut failed = None;
+    let mut flush = |batch: &mut Batch| -> Result<(), WorkbookError> {
+        serde_json::to_writer(&mut spool, batch)?;
+        spool.write_all(b"\n")?;
+        *batch = Batch::default();
+        Ok(())
+    };
+    let columns = parse::read_table(path, name, |columns, row| {
+        if rules::is_example(columns.pick(&row)) {
+            return Ok(());
+        }
+        rows += 1;
+        batch.push(columns, &row);
+        if batch.len() == BATCH_ROWS
+            && let Err(e) = flush(&mut batch)
+        {
+            failed = Some(e);
+            return Err(ReadError::Stopped);
+        }
+        Ok(())
+    });
+    if let Some(e) = failed {
+        return Err(e);
+    }
+    let columns = columns?;
+    if batch.len() > 0 {
+        flush(&mut batch)?;
+    }
+    let mut spool = spool.into_inner().map_err(|e| e.into_error())?;
+    spool.rewind()?;
+    Ok(Judged { header: columns.header, rows, spool })
+}
+
+/// An uploaded workbook.
+pub struct Upload {
+    pub file: tempfile::NamedTempFile,
+    /// As the client calls it.
+    pub name: String,
+}
+
+/// What came of an import, or would come of it.
+pub enum Outcome {
+    /// Nothing was written; these are the counts an import would give now.
+    Dry {
+        rows: i64,
+        counts: Counts,
+    },
+    Import(Model),
+}
+
+/// Imports a workbook into a report. Large files go on as a job after this has answered.
+pub async fn import(
+    ctx: &Ctx,
+    report_id: i64,
+    author: &str,
+    upload: Upload,
+    dry_run: bool,
+) -> Result<Outcome, WorkbookError> {
+    if !reports::store::exists(ctx.platform.db.conn(), report_id).await? {
+        return Err(WorkbookError::NoSuchReport);
+    }
+    let name = upload.name.clone();
+    let judged = with_permit(&ctx.readers, move || judge(upload.file.path(), &upload.name)).await?;
+    let rows = i64::from(judged.rows);
+    if dry_run {
+        let counts = rehearse(ctx, report_id, judged.spool).await?;
+        return Ok(Outcome::Dry { rows, counts });
+    }
+    let now = ctx.platform.clock.now_ms();
+    let mut import = Model {
+        id: ctx.platform.ids.next(),
+        report_id,
+        author: author.to_owned(),
+        file_name: name,
+        header: serde_json::to_string(&judged.header)?,
+        state: "running".into(),
+        reason: String::new(),
+        row_count: rows,
+        success_count: 0,
+        repeat_count: 0,
+        error_count: 0,
+        created_at: now,
+        finished_at: 0,
+    };
+    let tx = ctx.platform.db.write_tx().await?;
+    if judged.rows > INLINE_ROWS {
+        store::insert(&tx, import.clone()).await?;
+        enqueue(&tx, import.id, judged.spool).await?;
+        tx.commit().await?;
+        ctx.imports.notify_one();
+    } else {
+        let mut counts = Counts::default();
+        for line in BufReader::new(judged.spool).lines() {
+            let batch = serde_json::from_str(&line?)?;
+            counts += take(ctx, &tx, &import, batch).await?.ok_or(WorkbookError::NoSuchReport)?;
+        }
+        finish(&mut import, counts, now);
+        store::insert(&tx, import.clone()).await?;
+        tx.commit().await?;
+    }
+    Ok(Outcome::Import(import))
+}
+
+/// Runs `work` where it may block, as many at a time as there are `permits`: each may hold a workbook's texts
+/// in memory, and all of a core.
+pub async fn with_permit<T: Send + 'static>(
+    permits: &Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T, WorkbookError> + Send + 'static,
+) -> Result<T, WorkbookError> {
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(|_| ReadError::Stopped)?;
+    // The permit goes with the work: a caller who hangs up frees no room that is still in use.
+    let work = move || {
+        let _permit = permit;
+        work()
+    };
+    tokio::task::spawn_blocking(work).await?
+}
+
+fn finish(import: &mut Model, counts: Counts, now: i64) {
+    import.state = "done".into();
+    import.finished_at = now;
+    add_counts(import, counts);
+}
+
+fn add_counts(import: &mut Model, counts: Counts) {
+    import.success_count += counts.success;
+    import.repeat_count += counts.repeat;
+    import.error_count += counts.error;
+}
+
+/// Moves the spool into the database, so that the rows outlive this process.
+async fn enqueue(tx: &WriteTx, import_id: i64, spool: File) -> Result<(), WorkbookError> {
+    for (seq, line) in (0..).zip(BufReader::new(spool).lines()) {
+        store::insert_batch(tx, import_id, seq, &line?).await?;
+    }
+    Ok(())
+}
+
+/// Counts as an import would, and writes nothing.
+async fn rehearse(ctx: &Ctx, report_id: i64, spool: File) -> Result<Counts, WorkbookError> {
+    let mut known = Known::default();
+    let mut counts = Counts::default();
+    for line in BufReader::new(spool).lines() {
+        let batch: Batch = serde_json::from_str(&line?)?;
+        let mobiles: Vec<&str> = batch.good.iter().map(|row| row.4.as_str()).collect();
+        for mobile in store::known_mobiles(ctx.platform.db.conn(), report_id, &mobiles).await? {
+            known.insert(&mobile);
+        }
+        let good = batch.good.len();
+        let fresh = known.fresh(batch.good).len();
+        counts += counted(good, fresh, batch.bad.len());
+    }
+    Ok(counts)
+}
+
+fn counted(good: usize, fresh: usize, bad: usize) -> Counts {
+    let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    Counts { success: number(fresh), repeat: number(good - fresh), error: number(bad) }
+}
+
+/// Writes one batch of an import; `None` when the report is gone.
+async fn take(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    import: &Model,
+    batch: Batch,
+) -> Result<Option<Counts>, WorkbookError> {
+    if !store::hold_report(tx, import.report_id).await? {
+        return Ok(None);
+    }
+    let Batch { good, bad } = batch;
+    let mobiles: Vec<&str> = good.iter().map(|row| row.4.as_str()).collect();
+    let mut known = Known::default();
+    for mobile in store::known_mobiles(tx, import.report_id, &mobiles).await? {
+        known.insert(&mobile);
+    }
+    let all = good.len();
+    let entries: Vec<NewEntry> = known.fresh(good).into_iter().map(entry).collect();
+    let now_ms = ctx.platform.clock.now_ms();
+    let origin = Origin { report_id: import.report_id, author: &import.author, import_id: import.id, now_ms };
+    whitelist::service::add(&ctx.platform, tx, origin, &entries).await?;
+    store::insert_errors(tx, import.id, &bad).await?;
+    Ok(Some(counted(all, entries.len(), bad.len())))
+}
+
+fn entry((_, given_user, given_position, given_company, mobile, read_count): GoodRow) -> NewEntry {
+    NewEntry { given_user, given_position, given_company, mobile, read_count, state: 0 }
+}
+
+/// Writes the next batch of the oldest running import that nobody else works on; false when there is none.
+/// What cannot be written fails its import, so that the others go on.
+pub async fn advance(ctx: &Ctx) -> Result<bool, WorkbookError> {
+    let tx = ctx.platform.db.write_tx().await?;
+    let Some(mut import) = store::next_running(&tx).await? else { return Ok(false) };
+    let id = import.id;
+    match advance_one(ctx, &tx, &mut import).await {
+        Ok(()) => {
+            store::update(&tx, import).await?;
+            tx.commit().await?;
+            Ok(true)
+        }
+        Err(WorkbookError::Db(e)) if platform::db::is_transient(&e) => Err(e.into()),
+        Err(e) => {
+            tracing::error!(import = id, error = %e, "an import failed; what it had written stays");
+            tx.rollback().await?;
+            fail(ctx, id, "内部错误 / internal error").await?;
+            Ok(true)
+        }
+    }
+}
+
+async fn advance_one(ctx: &Ctx, tx: &WriteTx, import: &mut Model) -> Result<(), WorkbookError> {
+    let now = ctx.platform.clock.now_ms();
+    let Some(body) = store::take_batch(tx, import.id).await? else {
+        finish(import, Counts::default(), now);
+        return Ok(());
+    };
+    match take(ctx, tx, import, serde_json::from_str(&body)?).await? {
+        Some(counts) => add_counts(import, counts),
+        None => give_up(tx, import, "报告已删除 / the report was deleted", now).await?,
+    }
+    Ok(())
+}
+
+async fn give_up(tx: &WriteTx, import: &mut Model, reason: &str, now: i64) -> Result<(), DbErr> {
+    store::drop_batches(tx, import.id).await?;
+    import.state = "failed".into();
+    reason.clone_into(&mut import.reason);
+    import.finished_at = now;
+    Ok(())
+}
+
+async fn fail(ctx: &Ctx, id: i64, reason: &str) -> Result<(), WorkbookError> {
+    let tx = ctx.platform.db.write_tx().await?;
+    let Some(mut import) = store::next_running(&tx).await?.filter(|i| i.id == id) else { return Ok(()) };
+    give_up(&tx, &mut import, reason, ctx.platform.clock.now_ms()).await?;
+    store::update(&tx, import).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Takes an import back: its entries go, if none of them was changed or read since. Answers how many went.
+pub async fn undo(ctx: &Ctx, tx: &WriteTx, report_id: i64, id: i64) -> Result<i64, WorkbookError> {
+    let mut import = store::find_for_update(tx, report_id, id).await?.ok_or(WorkbookError::NoSuchImport)?;
+    match import.state.as_str() {
+        "running" => return Err(WorkbookError::Running),
+        "undone" => return Err(WorkbookError::Undone),
+        _ => {}
+    }
+    let touched = store::touched(tx, id).await?;
+    if touched > 0 {
+        return Err(WorkbookError::Touched(touched));
+    }
+    let mut removed = 0;
+    loop {
+        let entries = store::remove_entries(tx, id, UNDO_BATCH).await?;
+        if entries.is_empty() {
+            break;
+        }
+        removed += i64::try_from(entries.len()).unwrap_or(0);
+        let changes = entries.into_iter().map(|mut entry| {
+            entry.version += 1;
+            whitelist::service::changed(&entry, true)
+        });
+        whitelist::service::announce(&ctx.platform, tx, changes.collect()).await?;
+    }
+    import.state = "undone".into();
+    store::update(tx, import).await?;
+    Ok(removed)
+}

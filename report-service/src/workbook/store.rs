@@ -1,0 +1,241 @@
+//! The queries of imports and exports.
+
+use platform::db::{WriteTx, dialect};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Statement, sea_query::Expr,
+};
+
+use super::rules::{BadRow, Counts};
+use crate::{
+    entities::{
+        white_list_entry,
+        white_list_import::{ActiveModel, Column, Entity, Model},
+    },
+    wire::Paging,
+};
+
+/// A row of an export: id, 昵称, 职位, 公司, 电话, 阅读次数.
+pub type ExportRow = (i64, String, String, String, String, i64);
+
+/// A refused row: its sheet row, why, its cells as JSON.
+#[derive(Debug, FromQueryResult)]
+pub struct ErrorRow {
+    pub row_no: i64,
+    pub reason: String,
+    pub cells: String,
+}
+
+fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, DbErr> {
+    serde_json::to_string(value).map_err(|e| DbErr::Custom(e.to_string()))
+}
+
+/// Which of these mobiles stand in the report.
+pub async fn known_mobiles(
+    conn: &impl ConnectionTrait,
+    report_id: i64,
+    mobiles: &[&str],
+) -> Result<Vec<String>, DbErr> {
+    if mobiles.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (backend, sql) = dialect(
+        conn,
+        "SELECT DISTINCT mobile FROM white_list_entry WHERE report_id = $1
+            AND mobile IN (SELECT m FROM json_array_elements_text($2::json) AS m)",
+        "SELECT DISTINCT mobile FROM white_list_entry WHERE report_id = $1
+            AND mobile IN (SELECT value FROM json_each($2))",
+    );
+    let values = [report_id.into(), json(mobiles)?.into()];
+    let rows = conn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
+/// Holds the report until the transaction ends, so that two imports into it do not both miss a repeat; false
+/// when it is gone.
+pub async fn hold_report(tx: &WriteTx, report_id: i64) -> Result<bool, DbErr> {
+    let (backend, sql) = dialect(
+        tx,
+        "SELECT 1 FROM report WHERE id = $1 AND deleted_at = 0 FOR NO KEY UPDATE",
+        "SELECT 1 FROM report WHERE id = $1 AND deleted_at = 0",
+    );
+    let statement = Statement::from_sql_and_values(backend, sql, [report_id.into()]);
+    Ok(tx.query_one_raw(statement).await?.is_some())
+}
+
+/// Adds an import.
+pub async fn insert(tx: &WriteTx, import: Model) -> Result<(), DbErr> {
+    Entity::insert(ActiveModel::from(import).reset_all()).exec_without_returning(tx).await.map(|_| ())
+}
+
+/// Writes an import that was read for update.
+pub async fn update(tx: &WriteTx, import: Model) -> Result<(), DbErr> {
+    ActiveModel::from(import).reset_all().update(tx).await.map(|_| ())
+}
+
+/// Adds a batch of judged rows.
+pub async fn insert_batch(tx: &WriteTx, import_id: i64, seq: i32, body: &str) -> Result<(), DbErr> {
+    let sql = "INSERT INTO white_list_import_batch (import_id, seq, body) VALUES ($1, $2, $3)";
+    let values = [import_id.into(), seq.into(), body.into()];
+    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(|_| ())
+}
+
+/// Keeps refused rows.
+pub async fn insert_errors(tx: &WriteTx, import_id: i64, rows: &[BadRow]) -> Result<(), DbErr> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> =
+        rows.iter().map(|(n, reason, cells)| Ok((n, reason, json(cells)?))).collect::<Result<_, DbErr>>()?;
+    let (backend, sql) = dialect(
+        tx,
+        "INSERT INTO white_list_import_error (import_id, row_no, reason, cells)
+            SELECT $1, (e->>0)::bigint, e->>1, e->>2 FROM json_array_elements($2::json) AS e
+            ON CONFLICT DO NOTHING",
+        "INSERT INTO white_list_import_error (import_id, row_no, reason, cells)
+            SELECT $1, value->>0, value->>1, value->>2 FROM json_each($2) WHERE true ON CONFLICT DO NOTHING",
+    );
+    let values = [import_id.into(), json(&rows)?.into()];
+    tx.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(|_| ())
+}
+
+/// The oldest running import that nobody else works on, held until the transaction ends.
+pub async fn next_running(tx: &WriteTx) -> Result<Option<Model>, DbErr> {
+    let (backend, sql) = dialect(
+        tx,
+        "SELECT * FROM white_list_import WHERE state = 'running' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        "SELECT * FROM white_list_import WHERE state = 'running' ORDER BY id LIMIT 1",
+    );
+    Entity::find().from_raw_sql(Statement::from_string(backend, sql)).one(tx).await
+}
+
+/// Is any import running? A read, so that idle turns disturb no writer.
+pub async fn any_running(conn: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    let sql = "SELECT 1 FROM white_list_import WHERE state = 'running' LIMIT 1";
+    Ok(conn.query_one_raw(Statement::from_string(conn.get_database_backend(), sql)).await?.is_some())
+}
+
+/// Takes the next batch of an import out of the table; the transaction decides whether that holds.
+pub async fn take_batch(tx: &WriteTx, import_id: i64) -> Result<Option<String>, DbErr> {
+    let sql = "DELETE FROM white_list_import_batch WHERE import_id = $1 AND seq =
+        (SELECT min(seq) FROM white_list_import_batch WHERE import_id = $1) RETURNING body";
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, [import_id.into()]);
+    tx.query_one_raw(statement).await?.map(|row| row.try_get_by_index(0)).transpose()
+}
+
+/// Drops the batches of an import that will not go on.
+pub async fn drop_batches(tx: &WriteTx, import_id: i64) -> Result<(), DbErr> {
+    let sql = "DELETE FROM white_list_import_batch WHERE import_id = $1";
+    let values = [import_id.into()];
+    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(|_| ())
+}
+
+/// Counts of an import, as stored.
+pub fn counts(import: &Model) -> Counts {
+    Counts { success: import.success_count, repeat: import.repeat_count, error: import.error_count }
+}
+
+/// Imports of a report and one page of them, newest first.
+pub async fn list(
+    conn: &impl ConnectionTrait,
+    report_id: i64,
+    paging: Paging,
+) -> Result<(i64, Vec<Model>), DbErr> {
+    let of_report = Entity::find().filter(Column::ReportId.eq(report_id));
+    let total = i64::try_from(of_report.clone().count(conn).await?).unwrap_or(i64::MAX);
+    if paging.offset() >= total {
+        return Ok((total, Vec::new()));
+    }
+    let page = of_report
+        .order_by_desc(Column::Id)
+        .offset(u64::try_from(paging.offset()).unwrap_or(0))
+        .limit(u64::try_from(paging.limit).unwrap_or(0));
+    Ok((total, page.all(conn).await?))
+}
+
+/// One import of a report.
+pub async fn find(conn: &impl ConnectionTrait, report_id: i64, id: i64) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).filter(Column::ReportId.eq(report_id)).one(conn).await
+}
+
+/// One import of a report for a change.
+pub async fn find_for_update(tx: &WriteTx, report_id: i64, id: i64) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).filter(Column::ReportId.eq(report_id)).lock_exclusive().one(tx).await
+}
+
+/// Refused rows of an import behind `after`, in order.
+pub async fn errors(
+    conn: &impl ConnectionTrait,
+    import_id: i64,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<ErrorRow>, DbErr> {
+    let sql = "SELECT row_no, reason, cells FROM white_list_import_error
+        WHERE import_id = $1 AND row_no > $2 ORDER BY row_no LIMIT $3";
+    let values = [import_id.into(), after.into(), limit.into()];
+    let statement = Statement::from_sql_and_values(conn.get_database_backend(), sql, values);
+    ErrorRow::find_by_statement(statement).all(conn).await
+}
+
+/// Entries of an import that were changed or read since.
+pub async fn touched(tx: &WriteTx, import_id: i64) -> Result<i64, DbErr> {
+    use white_list_entry::Column;
+    let touched = white_list_entry::Entity::find()
+        .filter(Column::ImportId.eq(import_id))
+        .filter(Expr::cust("import_id > 0"))
+        .filter(Column::Version.gt(1));
+    Ok(i64::try_from(touched.count(tx).await?).unwrap_or(i64::MAX))
+}
+
+/// Removes up to `limit` entries of an import and answers them.
+pub async fn remove_entries(
+    tx: &WriteTx,
+    import_id: i64,
+    limit: i64,
+) -> Result<Vec<white_list_entry::Model>, DbErr> {
+    let sql = "DELETE FROM white_list_entry WHERE id IN
+        (SELECT id FROM white_list_entry WHERE import_id = $1 AND import_id > 0 ORDER BY id LIMIT $2) RETURNING *";
+    let values = [import_id.into(), limit.into()];
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
+    white_list_entry::Entity::find().from_raw_sql(statement).all(tx).await
+}
+
+/// Entries of a report behind `after`, in order of id; `ids` narrows them.
+pub async fn export_page(
+    conn: &impl ConnectionTrait,
+    report_id: i64,
+    ids: Option<&[i64]>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<ExportRow>, DbErr> {
+    let (backend, sql) = match ids {
+        None => (
+            conn.get_database_backend(),
+            "SELECT id, given_user, given_position, given_company, mobile, read_count FROM white_list_entry
+             WHERE report_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        ),
+        Some(_) => dialect(
+            conn,
+            "SELECT id, given_user, given_position, given_company, mobile, read_count FROM white_list_entry
+             WHERE report_id = $1 AND id > $2 AND id IN (SELECT i::bigint FROM json_array_elements_text($4::json) AS i)
+             ORDER BY id LIMIT $3",
+            "SELECT id, given_user, given_position, given_company, mobile, read_count FROM white_list_entry
+             WHERE report_id = $1 AND id > $2 AND id IN (SELECT value FROM json_each($4)) ORDER BY id LIMIT $3",
+        ),
+    };
+    let mut values = vec![report_id.into(), after.into(), limit.into()];
+    if let Some(ids) = ids {
+        values.push(json(ids)?.into());
+    }
+    let rows = conn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    rows.iter().map(|row| row.try_get_many_by_index()).collect()
+}
+
+/// Forgets refused rows and imports older than `before`, a bounded number at a time; answers how many.
+pub async fn purge(tx: &WriteTx, before: i64) -> Result<u64, DbErr> {
+    let sql = "DELETE FROM white_list_import_error WHERE (import_id, row_no) IN
+        (SELECT e.import_id, e.row_no FROM white_list_import_error e
+         JOIN white_list_import i ON i.id = e.import_id WHERE i.finished_at > 0 AND i.finished_at < $1 LIMIT 5000)";
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, [before.into()]);
+    Ok(tx.execute_raw(statement).await?.rows_affected())
+}

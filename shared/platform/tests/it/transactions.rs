@@ -64,7 +64,7 @@ async fn replicas_that_start_together_migrate_once() {
     let starts: Vec<_> = (0..replicas)
         .map(|_| {
             let database = settings.database.for_service("sync", &settings.data_dir);
-            tokio::spawn(async move {
+            platform::lifecycle::spawn(async move {
                 let db = Db::connect(&database).await?;
                 migrate::<Migrator>(&db).await.map(|()| db)
             })

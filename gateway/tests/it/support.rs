@@ -226,16 +226,17 @@ pub fn client() -> reqwest::Client {
 }
 
 fn settings(folder: &TempDir) -> Settings {
-    let mut settings = Settings::default();
-    settings.environment = "test".into();
-    settings.data_dir = folder.path().to_owned();
-    settings.http_workers = 2;
-    settings.keys = KeySettings {
-        token: Some(format!("new:{KEY},old:{OLD_KEY}").into()),
-        envelope: Some(format!("e:{KEY}").into()),
-        internal: Some(INTERNAL.into()),
-    };
-    settings
+    Settings {
+        environment: "test".into(),
+        data_dir: folder.path().to_owned(),
+        http_workers: 2,
+        keys: KeySettings {
+            token: Some(format!("new:{KEY},old:{OLD_KEY}").into()),
+            envelope: Some(format!("e:{KEY}").into()),
+            internal: Some(INTERNAL.into()),
+        },
+        ..Settings::default()
+    }
 }
 
 impl Bed {

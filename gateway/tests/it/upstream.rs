@@ -41,6 +41,9 @@ enum Act {
     Silence,
 }
 
+/// What to do with the n-th request, given its head.
+type Script = Arc<dyn Fn(usize, &str) -> Act + Send + Sync>;
+
 fn ok(body: &str) -> Act {
     Act::Say(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
 }
@@ -55,7 +58,7 @@ impl Scripted {
             connections: Arc::default(),
             closed: Arc::default(),
         };
-        let (act, server) = (Arc::new(act), scripted.clone());
+        let (act, server): (Script, _) = (Arc::new(act), scripted.clone());
         lifecycle::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 server.connections.fetch_add(1, Ordering::SeqCst);
@@ -70,7 +73,7 @@ impl Scripted {
     }
 }
 
-async fn serve(mut stream: TcpStream, server: Scripted, act: Arc<dyn Fn(usize, &str) -> Act + Send + Sync>) {
+async fn serve(mut stream: TcpStream, server: Scripted, act: Script) {
     let mut buffer = Vec::new();
     loop {
         let mut chunk = vec![0; 65_536];

@@ -7,7 +7,7 @@
 //!
 //! When the quota store is away, tries are counted in this process: a login neither fails nor goes unguarded.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 use platform::{
     clock::Clock,
@@ -22,8 +22,6 @@ pub const WINDOW_SECONDS: u64 = 15 * 60;
 /// Names that can be worked on at the same time, give or take collisions; more than can be hashed at once.
 const LANES: usize = 64;
 const LOCAL_KEYS: usize = 10_000;
-/// Longest wait for one's turn behind other tries of the same name.
-const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
@@ -47,7 +45,7 @@ pub struct Throttled {
 pub struct Try {
     account: Counted,
     address: Counted,
-    _turn: Option<OwnedMutexGuard<()>>,
+    _turn: OwnedMutexGuard<()>,
 }
 
 /// Where a try was counted: it must be given back in the same store.
@@ -76,8 +74,9 @@ impl Throttle {
         // The digest: names that people type may be passwords, and need not stand in a store.
         let digest = seal::sha256_hex(account.as_bytes());
         let lane = usize::from_str_radix(&digest[..4], 16).unwrap_or(0) % LANES;
-        let waiting = Arc::clone(&self.lanes[lane]).lock_owned();
-        let turn = tokio::time::timeout(TURN_TIMEOUT, waiting).await.ok();
+        // No time-out: a right login that lost its turn on a slow machine would count against its own account. The
+        // lane moves on, because each holder is bounded by the hashing queue, and a locked name is sent away at once.
+        let turn = Arc::clone(&self.lanes[lane]).lock_owned().await;
         let account = self.count(format!("login:account:{digest}"), self.per_account).await?;
         match self.count(format!("login:address:{}", network(address)), self.per_address).await {
             Ok(address) => Ok(Try { account, address, _turn: turn }),
@@ -184,6 +183,16 @@ mod tests {
         drop(throttle.begin("c", "10.0.0.1").await.expect("third failure"));
         assert!(throttle.begin("d", "10.0.0.1").await.is_err(), "the address has failed three times");
         assert!(throttle.begin("d", "10.0.0.9").await.is_ok(), "the refused try was counted for the name");
+    }
+
+    #[tokio::test]
+    async fn a_try_waits_for_its_turn_until_the_one_before_has_ended() {
+        let (throttle, _) = throttle(1, 100);
+        let first = throttle.begin("a", "10.0.0.1").await.expect("admitted");
+        let mut second = std::pin::pin!(throttle.begin("a", "10.0.0.1"));
+        assert!(futures_util::poll!(second.as_mut()).is_pending(), "it was counted beside the one under way");
+        first.succeeded().await;
+        assert!(second.await.is_ok());
     }
 
     #[tokio::test]

@@ -25,6 +25,8 @@ async fn gateways_of_other_processes_get_the_snapshot_once_per_version() {
         serde_json::from_value(ask(snapshot.version).await.expect_status(200).json()).unwrap();
     assert_eq!(next.version, snapshot.version + 1);
     assert_eq!(next.roles.len(), 2);
+    // A gateway that has none yet asks with -1.
+    ask(-1).await.expect_status(200);
     // A gateway that knows a later version than a restored database has gets what there is.
     ask(next.version + 1000).await.expect_status(200);
     let told = auth.bed.published::<PolicyChanged>(2).await;

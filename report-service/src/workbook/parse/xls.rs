@@ -70,8 +70,7 @@ impl Book {
     fn parse(stream: Vec<u8>) -> Result<Self, ReadError> {
         let mut book = Self { strings: Vec::new(), sheets: Vec::new(), stream: Vec::new() };
         let mut records = Records { stream: &stream, at: 0 };
-        loop {
-            let Some((kind, data)) = records.next() else { break };
+        while let Some((kind, data)) = records.next() {
             match kind {
                 record::FILE_PASS => return Err(protected()),
                 // Position, then visibility, then kind: 0 is a worksheet.
@@ -113,9 +112,9 @@ impl Book {
                 cells[column] = cell;
             }
         };
-        let mut records = Records { stream: &self.stream, at: from };
+        let records = Records { stream: &self.stream, at: from };
         let (mut depth, mut seen, mut formula_at) = (0_u32, 0_u64, None);
-        while let Some((kind, data)) = records.next() {
+        for (kind, data) in records {
             seen += 1;
             if seen > MAX_CELLS {
                 return Err(ReadError::too_large("工作表过大", "the sheet is too large"));

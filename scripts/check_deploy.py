@@ -248,6 +248,15 @@ def tests_named_in_security_exist():
         problem(f"docs/security.md names {len(named)} tests only")
 
 
+def routes_in_the_docs_exist():
+    """An instruction that names a route which is not there is found out at the worst moment."""
+    routes = set(re.findall(r'"(/api/[^"]*)"', "".join(p.read_text() for p in (ROOT / "shared/contracts/src/routes").glob("*.rs"))))
+    for name in ("runbook.md", "operations.md", "upgrade.md"):
+        for path in re.findall(r"`(?:GET|POST|PUT|DELETE) (/api/[^`? ]*)", (ROOT / "docs" / name).read_text()):
+            if path not in routes:
+                problem(f"docs/{name} names {path}, which is no route")
+
+
 def main(work):
     rendered = [work / "dev.yaml", work / "production.yaml"]
     for file in rendered:
@@ -262,6 +271,7 @@ def main(work):
     the_fence_is_the_guard(rendered)
     the_build_context_is_whole()
     tests_named_in_security_exist()
+    routes_in_the_docs_exist()
     json.loads((ROOT / "deploy/rabbitmq/definitions.json").read_text())
     for text in problems:
         print(f"✗ {text}", file=sys.stderr)

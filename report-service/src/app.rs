@@ -11,7 +11,12 @@ use platform::{
 use tokio::sync::{Notify, Semaphore};
 use utoipa::OpenApi;
 
-use crate::{migrations::Migrator, reports, storage::Storage, whitelist, workbook};
+use crate::{
+    migrations::Migrator,
+    reports,
+    storage::{self, Storage},
+    whitelist, workbook,
+};
 
 /// What handlers and jobs are given. Cheap to clone.
 #[derive(Clone)]
@@ -51,6 +56,13 @@ const WORKBOOKS: usize = 2;
         workbook::http::import_errors,
         workbook::http::example,
         workbook::http::convert,
+        storage::http::download_url,
+        storage::http::token,
+        storage::http::copy_file,
+        storage::http::copy_file_post,
+        storage::http_local::upload,
+        storage::http_local::public,
+        storage::http_local::private,
     )
 )]
 struct ApiDoc;
@@ -62,7 +74,7 @@ struct ApiDoc;
 pub async fn build(shared: &Shared) -> Result<Service, StartError> {
     let platform = Platform::start::<Migrator>(shared, ServiceName::Report).await?;
     let ctx = Ctx {
-        storage: Storage::new(&shared.settings),
+        storage: Storage::new(&shared.settings)?,
         imports: Arc::default(),
         readers: Arc::new(Semaphore::new(WORKBOOKS)),
         writers: Arc::new(Semaphore::new(WORKBOOKS)),
@@ -71,6 +83,8 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
     let data = web::Data::new(ctx.clone());
     let configure = move |cfg: &mut web::ServiceConfig| {
         cfg.app_data(data.clone());
+        storage::http::routes(cfg);
+        storage::http_local::routes(cfg);
         reports::http::routes(cfg);
         whitelist::http::routes(cfg);
         workbook::http::routes(cfg);

@@ -8,6 +8,7 @@
 
 pub mod app;
 mod entities;
+mod files;
 pub mod migrations;
 pub mod reports;
 mod sql;

@@ -1,12 +1,10 @@
-//! Builds a workbook from rows of the database and hands it out as a file, both without holding it in memory.
+//! Builds a workbook from rows of the database without holding them in memory.
 
-use std::{fs::File, io};
+use std::fs::File;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, stream};
 use platform::http::ApiError;
 use sea_orm::DbErr;
-use tokio::{io::AsyncReadExt, sync::mpsc};
+use tokio::sync::mpsc;
 
 use super::{
     service::{WorkbookError, with_permit},
@@ -19,7 +17,6 @@ use crate::{app::Ctx, entities::white_list_import::Model};
 const PAGE: i64 = 5_000;
 /// Pages that wait for the writer.
 const WAITING: usize = 2;
-const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The white list of a report; `ids` narrows it.
 pub async fn export(ctx: &Ctx, report_id: i64, ids: Option<Vec<i64>>) -> Result<File, ApiError> {
@@ -81,18 +78,4 @@ async fn build(
     let (read, written) = tokio::join!(reading, writing);
     read?;
     written?.ok_or_else(|| ApiError::internal("the rows of a workbook ended early"))
-}
-
-/// A file's bytes from its beginning, with their number.
-pub async fn stream(file: File) -> io::Result<(u64, impl Stream<Item = io::Result<Bytes>>)> {
-    use tokio::io::AsyncSeekExt;
-    let mut file = tokio::fs::File::from_std(file);
-    let length = file.metadata().await?.len();
-    file.rewind().await?;
-    let chunks = stream::try_unfold(file, |mut file| async move {
-        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
-        let read = file.read_buf(&mut chunk).await?;
-        Ok((read > 0).then(|| (chunk.freeze(), file)))
-    });
-    Ok((length, chunks))
 }

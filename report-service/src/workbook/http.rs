@@ -28,7 +28,7 @@ use super::{
 use crate::{
     app::Ctx,
     entities::white_list_import::Model,
-    reports,
+    files, reports,
     wire::{Data, Dated, Page, Paging},
 };
 
@@ -230,7 +230,7 @@ async fn report_must_exist(ctx: &Ctx, id: i64) -> Result<(), ApiError> {
 
 /// A workbook as a download under both names: the first for clients that read RFC 5987, the ASCII one for all.
 async fn attachment(file: std::fs::File, name: &str, ascii: &str) -> Result<HttpResponse, ApiError> {
-    let (length, chunks) = download::stream(file).await.map_err(ApiError::internal)?;
+    let (length, chunks) = files::stream(file).await.map_err(ApiError::internal)?;
     Ok(HttpResponse::Ok()
         .content_type(XLSX)
         .insert_header(disposition(name, ascii))

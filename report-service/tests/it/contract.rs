@@ -33,7 +33,8 @@ async fn no_route_answers_a_request_that_did_not_come_through_the_gateway() {
             .path
             .replace("{report_id}", "1")
             .replace("{white_list_id}", "1")
-            .replace("{import_id}", "1");
+            .replace("{import_id}", "1")
+            .replace("{*key}", "a.pdf");
         let method = route.method.as_str().parse().unwrap();
         let answer = app.request(method, &path).without_gateway().send().await;
         assert_eq!(answer.status(), 401, "{} {}", route.method.as_str(), route.path);

@@ -5,6 +5,7 @@
 mod contract;
 mod reports;
 mod sheets;
+mod storage;
 mod whitelist;
 mod workbook;
 

@@ -10,6 +10,9 @@ const WHITE_LIST_BYTES: usize = 4 * 1024 * 1024;
 /// A workbook of 32 MiB in its multipart wrapping.
 const WORKBOOK_BYTES: usize = 33 * 1024 * 1024;
 
+/// A file for the local store; the store's own limit is a setting below this.
+const UPLOAD_BYTES: usize = 256 * 1024 * 1024;
+
 /// A file that is built before its first byte goes out.
 const fn slow(mut route: Route) -> Route {
     route.timeout_seconds = 300;
@@ -35,4 +38,11 @@ pub const ROUTES: &[Route] = &[
     slow(r("REPORT_IMPORT_ERROR", Get, "/api/report/{report_id}/import/{import_id}/error", Account)),
     r("WHITE_LIST_EXAMPLE", Get, "/api/white/example", Account),
     r("WHITE_EXPORT_CONVERT", Post, "/api/white/example", Account).body(WORKBOOK_BYTES),
+    r("GET_REPORT_DOWNLOADURL", Get, "/api/report/downloadurl", Account),
+    r("GET_QINIU_TOKEN", Get, "/api/qiniu/token", Account),
+    slow(r("QINIU_COPY_FILE", Get, "/api/qiniu/copyfile", Account)).not_idempotent(),
+    slow(r("QINIU_COPY_FILE", Post, "/api/qiniu/copyfile", Account)),
+    slow(r("STORAGE_UPLOAD", Post, "/storage/upload", Public)).body(UPLOAD_BYTES),
+    r("STORAGE_PUBLIC", Get, "/storage/public/{*key}", Public),
+    r("STORAGE_PRIVATE", Get, "/storage/private/{*key}", Public),
 ];

@@ -21,6 +21,7 @@ pub mod audit;
 pub mod bootstrap;
 pub mod distributors;
 pub mod entities;
+pub mod http_answer;
 pub mod keys;
 pub mod migrations;
 pub mod partners;

@@ -1,6 +1,5 @@
 //! What all features of this service put on the wire alike: the envelope, pages, times, texts of names.
 
-use actix_web::web::Json;
 use contracts::identity::CallerKind;
 use platform::http::{ApiError, Fields, ForbiddenKind, caller::Identity};
 use serde::Serialize;
@@ -26,10 +25,7 @@ pub struct Data<T> {
     pub data: T,
 }
 
-/// Wraps `data` as a good answer.
-pub fn ok<T>(data: T) -> Json<Data<T>> {
-    Json(Data { status: 0, data })
-}
+pub use crate::http_answer::ok;
 
 /// A refused request (`spec/report-admin-api.md`, "Status numbers").
 #[derive(Debug, Serialize, ToSchema)]

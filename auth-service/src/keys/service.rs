@@ -1,6 +1,6 @@
 use contracts::events::{KeyChanged, sealed};
 use platform::{db::WriteTx, seal};
-use sea_orm::{ActiveModelTrait, ActiveValue::NotSet, DbErr, IntoActiveModel};
+use sea_orm::DbErr;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
@@ -13,10 +13,7 @@ use super::{
 use crate::{
     app::Ctx,
     audit::{self, Change, Who},
-    entities::{
-        Hidden,
-        api_key::{ActiveModel, Model},
-    },
+    entities::{Hidden, api_key::Model},
     partners, suppliers,
     wire::ids_text,
 };
@@ -85,7 +82,7 @@ pub async fn add(ctx: &Ctx, who: &Who, owner: Owner, new: KeyChange) -> Result<M
     let mut row = blank(owner, now);
     let (key, sk) = mint(ctx, owner, &mut row);
     apply(ctx, &mut row, new)?;
-    let row = store::insert(&tx, new_row(row)).await?;
+    let row = store::insert(&tx, store::new_row(row)).await?;
     announce(ctx, &tx, &facts, std::slice::from_ref(&row)).await?;
     let change = Change::new(action(owner, Verb::Add), target(owner), row.id);
     audit::record(ctx, &tx, who, after(change, &row, now)).await?;
@@ -161,7 +158,7 @@ pub async fn rotate(
             ctx.platform.sealer.open(&sealed::key_apipwd(&before.key_sha256), &before.apipwd_md5_sealed.0)?;
         row.apipwd_md5_sealed = seal_apipwd(ctx, &row, apipwd.expose_secret());
     }
-    let row = store::insert(&tx, new_row(row)).await?;
+    let row = store::insert(&tx, store::new_row(row)).await?;
     announce(ctx, &tx, &facts, &[old, row.clone()]).await?;
     let change = of_before(Change::new(action(owner, Verb::Rotate), target(owner), id), &before, now);
     audit::record(ctx, &tx, who, after(change, &row, now)).await?;
@@ -307,10 +304,6 @@ fn apply(ctx: &Ctx, row: &mut Model, change: KeyChange) -> Result<(), KeyError> 
 
 fn seal_apipwd(ctx: &Ctx, row: &Model, md5: &str) -> Hidden {
     Hidden(ctx.platform.sealer.seal(&sealed::key_apipwd(&row.key_sha256), md5.as_bytes()))
-}
-
-fn new_row(row: Model) -> ActiveModel {
-    ActiveModel { id: NotSet, ..row.into_active_model().reset_all() }
 }
 
 async fn announce(ctx: &Ctx, tx: &WriteTx, facts: &OwnerFacts, rows: &[Model]) -> Result<(), DbErr> {

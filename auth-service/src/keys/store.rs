@@ -2,8 +2,10 @@ use std::collections::HashMap;
 
 use platform::db::{self, WriteTx};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait,
-    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+    ActiveModelTrait,
+    ActiveValue::NotSet,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Statement,
     sea_query::{Expr, Func},
 };
 
@@ -143,4 +145,9 @@ pub async fn sealed_otherwise(
         .lock_exclusive()
         .all(tx)
         .await
+}
+
+/// `row` as one that is not there yet: the database numbers it.
+pub fn new_row(row: Model) -> ActiveModel {
+    ActiveModel { id: NotSet, ..row.into_active_model().reset_all() }
 }

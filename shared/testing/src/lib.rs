@@ -35,7 +35,7 @@ pub use answer::Answer;
 pub use app::App;
 pub use bed::{ADMIN_PASSWORD, TestBed};
 pub use client::{Client, Request};
-pub use mode::{Mode, redis_url};
+pub use mode::{Mode, chromium, redis_url};
 pub use raw::raw_http;
 pub use receiver::{CallbackReceiver, Received, Reply};
 pub use system::{forget_system, system_environment};

@@ -41,3 +41,8 @@ pub(crate) fn amqp_url() -> SecretString {
 pub fn redis_url() -> SecretString {
     variable("BAODAN_TEST_REDIS_URL").unwrap_or_else(|| "redis://127.0.0.1:6379/0".into()).into()
 }
+
+/// The browser that pages are tested in, as `make test` found it.
+pub fn chromium() -> String {
+    variable("BAODAN_TEST_CHROMIUM").unwrap_or_else(|| "chromium".into())
+}

@@ -56,8 +56,12 @@ async fn every_guarded_route_answers_401_without_a_token_and_with_forged_identit
     let mut system = System::start().await;
     let client = Client::plain(&system.url);
     for route in routes::all().filter(|r| !matches!(r.access, Access::Public | Access::Key)) {
-        let path: String =
-            route.path.split('/').map(|s| if s.starts_with('{') { "1" } else { s }).collect::<Vec<_>>().join("/");
+        let path: String = route
+            .path
+            .split('/')
+            .map(|s| if s.starts_with('{') { "1" } else { s })
+            .collect::<Vec<_>>()
+            .join("/");
         let method = route.method.as_str().parse().unwrap();
         let answer = client
             .request(method, &path)
@@ -82,7 +86,8 @@ async fn the_document_is_served_and_browsable_with_no_outside_request() {
     let page = client.get("/docs/index.html").send().await.expect_status(200).text();
     assert!(page.contains("swagger"), "{page}");
     for outside in ["https://", "http://", "//cdn"] {
-        let links = page.matches(&format!("src=\"{outside}")).count() + page.matches(&format!("href=\"{outside}")).count();
+        let links = page.matches(&format!("src=\"{outside}")).count()
+            + page.matches(&format!("href=\"{outside}")).count();
         assert_eq!(links, 0, "{page}");
     }
     system.stop();

@@ -19,7 +19,15 @@ impl Shop {
     }
 
     async fn post(&self, path: &str, body: &Value) -> Value {
-        self.client.post(path).bearer(&self.token).idempotency_key().json(body).send().await.expect_status(200).json()
+        self.client
+            .post(path)
+            .bearer(&self.token)
+            .idempotency_key()
+            .json(body)
+            .send()
+            .await
+            .expect_status(200)
+            .json()
     }
 
     async fn service_goods(&self, partner: i64) -> i64 {
@@ -63,14 +71,16 @@ async fn callbacks_survive_kill_9_of_everything_between_change_and_delivery() {
         system.boot().await;
     }
     let receiver = CallbackReceiver::start_on(system.inbox_port).await;
-    let expected: Vec<(String, i64)> = numbers.iter().flat_map(|n| [(n.clone(), 1), (n.clone(), 2)]).collect();
+    let expected: Vec<(String, i64)> =
+        numbers.iter().flat_map(|n| [(n.clone(), 1), (n.clone(), 2)]).collect();
     wait_until("every change to be delivered", async || {
         let arrived = arrived(&receiver);
         expected.iter().all(|e| arrived.contains(e))
     })
     .await;
     for number in &numbers {
-        let mut sequence: Vec<i64> = arrived(&receiver).into_iter().filter(|(n, _)| n == number).map(|(_, s)| s).collect();
+        let mut sequence: Vec<i64> =
+            arrived(&receiver).into_iter().filter(|(n, _)| n == number).map(|(_, s)| s).collect();
         sequence.dedup(); // at least once: a repeat directly after the first is allowed
         assert_eq!(sequence, [1, 2], "{number} came out of order");
     }

@@ -4,15 +4,10 @@ use std::process::Command;
 
 use crate::{process::run, system::System};
 
-#[allow(clippy::disallowed_methods)] // where the browser is, as `make test` found it
-fn browser() -> String {
-    std::env::var("BAODAN_TEST_CHROMIUM").unwrap_or_else(|_| "chromium".into())
-}
-
 /// The page's document after its scripts have run.
 fn rendered(url: &str) -> String {
     let profile = tempfile::tempdir().unwrap();
-    let shown = run(Command::new(browser())
+    let shown = run(Command::new(testing::chromium())
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
         .arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")

@@ -17,9 +17,13 @@ fn fields(document: &Value, route: &Route) -> Vec<String> {
     };
     let mut names: Vec<String> =
         schema["properties"].as_object().map(|p| p.keys().cloned().collect()).unwrap_or_default();
-    names.extend(operation["parameters"].as_array().into_iter().flatten().filter_map(|p| {
-        (p["in"] == "query").then(|| p["name"].as_str().unwrap_or_default().to_owned())
-    }));
+    names.extend(
+        operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|p| (p["in"] == "query").then(|| p["name"].as_str().unwrap_or_default().to_owned())),
+    );
     names
 }
 
@@ -87,7 +91,11 @@ impl Attack {
             ("bad UTF-8", "application/json", "\u{fffd}"),
             ("no type", "", "a=1"),
             ("another type", "text/xml", "<a/>"),
-            ("a hostile form", "application/x-www-form-urlencoded", "a[b][c][d][e][f][g][h][i][j]=1&a[999999999]=2&%00=%ff"),
+            (
+                "a hostile form",
+                "application/x-www-form-urlencoded",
+                "a[b][c][d][e][f][g][h][i][j]=1&a[999999999]=2&%00=%ff",
+            ),
             ("an empty object", "application/json", "{}"),
         ];
         for (what, media_type, body) in plain {
@@ -103,8 +111,11 @@ impl Attack {
     }
 
     async fn queries(&self, route: &Route, path: &str, fields: &[String]) {
-        for value in ["", "0", "-1", "99999999999999999999", "abc", "%00", "%ff", "%F0%9F%98%80", "1e9", "' OR 1=1"] {
-            let query: Vec<String> = fields.iter().map(|f| format!("{f}={}", value.replace(' ', "+"))).collect();
+        for value in
+            ["", "0", "-1", "99999999999999999999", "abc", "%00", "%ff", "%F0%9F%98%80", "1e9", "' OR 1=1"]
+        {
+            let query: Vec<String> =
+                fields.iter().map(|f| format!("{f}={}", value.replace(' ', "+"))).collect();
             let answer = self.request(route, &format!("{path}?{}", query.join("&"))).send().await;
             assert_clear(route, value, &answer);
         }
@@ -115,7 +126,12 @@ impl Attack {
 
 fn paths(route: &Route) -> Vec<String> {
     let fill = |value: &str| {
-        route.path.split('/').map(|s| if s.starts_with('{') { value } else { s }).collect::<Vec<_>>().join("/")
+        route
+            .path
+            .split('/')
+            .map(|s| if s.starts_with('{') { value } else { s })
+            .collect::<Vec<_>>()
+            .join("/")
     };
     if route.path.contains('{') {
         ["1", "0", "-1", "abc", "99999999999999999999", "%F0%9F%98%80"].into_iter().map(fill).collect()

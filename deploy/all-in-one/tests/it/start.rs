@@ -27,11 +27,13 @@ async fn the_admin_password_is_printed_once_and_opens_the_door() {
         assert!(process.terminate().success(), "{}", process.log());
         logs.push(process.log());
     }
-    let password = logs[0].lines().find_map(|l| l.split("admin / ").nth(1)).expect("a password").trim().to_owned();
+    let password =
+        logs[0].lines().find_map(|l| l.split("admin / ").nth(1)).expect("a password").trim().to_owned();
     assert!(password.len() >= 16, "{password}");
     assert!(!logs[1].contains(&password), "the password was printed again");
     let log = folder.path().join("third.log");
-    let mut process = Process::start("baodan", baodan(&folder).args(["--listen", &format!("127.0.0.1:{port}")]), log);
+    let mut process =
+        Process::start("baodan", baodan(&folder).args(["--listen", &format!("127.0.0.1:{port}")]), log);
     wait_until("the password to be taken", async || {
         let body = serde_json::json!({"account": "admin", "password": password});
         client.post("/api/access/token").json(&body).try_send().await.is_ok_and(|a| a.status() == 200)

@@ -13,7 +13,12 @@ async fn the_whole_story_is_told_through_the_gateway_twice() {
             .args(["story", "--url", &system.url, "--inbox", &format!("127.0.0.1:{}", system.inbox_port)])
             .env("BAODAN_ADMIN_PASSWORD", PASSWORD));
         let text = String::from_utf8_lossy(&told.stdout);
-        assert!(told.status.success(), "{text}\n{}\n{}", String::from_utf8_lossy(&told.stderr), system.logs());
+        assert!(
+            told.status.success(),
+            "{text}\n{}\n{}",
+            String::from_utf8_lossy(&told.stderr),
+            system.logs()
+        );
         assert!(text.contains("故事讲完了"), "{text}");
     }
     let logs = system.logs();

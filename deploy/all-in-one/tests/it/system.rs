@@ -51,7 +51,10 @@ impl System {
                 let upstreams: Vec<(String, String)> = ports
                     .iter()
                     .map(|(s, port)| {
-                        (format!("BAODAN_GATEWAY__UPSTREAMS__{}", s.to_uppercase()), format!("http://127.0.0.1:{port}"))
+                        (
+                            format!("BAODAN_GATEWAY__UPSTREAMS__{}", s.to_uppercase()),
+                            format!("http://127.0.0.1:{port}"),
+                        )
                     })
                     .collect();
                 for (_, port) in &ports {

@@ -54,7 +54,10 @@ impl Client {
 }
 
 /// Calls `look` until it finds something, for at most 20 s: events between services take a moment.
-pub async fn wait_for<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>, String>) -> Result<T, String> {
+pub async fn wait_for<T>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<Option<T>, String>,
+) -> Result<T, String> {
     for _ in 0..400 {
         if let Some(found) = look().await? {
             return Ok(found);

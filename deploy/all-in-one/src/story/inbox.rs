@@ -24,9 +24,12 @@ impl Received {
     /// Does one of the signatures fit `secret` (Standard Webhooks, `whsec_…`)?
     pub fn is_signed_by(&self, secret: &str) -> bool {
         use base64::{Engine, engine::general_purpose::STANDARD};
-        let Some(key) = secret.strip_prefix("whsec_").and_then(|k| STANDARD.decode(k).ok()) else { return false };
+        let Some(key) = secret.strip_prefix("whsec_").and_then(|k| STANDARD.decode(k).ok()) else {
+            return false;
+        };
         let signed = format!("{}.{}.{}", self.id, self.timestamp, self.body);
-        let expected = format!("v1,{}", STANDARD.encode(platform::seal::hmac_sha256(&key, signed.as_bytes())));
+        let expected =
+            format!("v1,{}", STANDARD.encode(platform::seal::hmac_sha256(&key, signed.as_bytes())));
         self.signature.split(' ').any(|s| s == expected)
     }
 
@@ -74,9 +77,8 @@ impl Inbox {
 }
 
 async fn receive(request: HttpRequest, body: String, store: web::Data<Mutex<Vec<Received>>>) -> HttpResponse {
-    let header = |name: &str| {
-        request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
-    };
+    let header =
+        |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let received = Received {
         id: header("webhook-id"),
         timestamp: header("webhook-timestamp"),

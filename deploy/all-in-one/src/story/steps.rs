@@ -34,7 +34,10 @@ impl<'a> Story<'a> {
         let secret = self.subscribe(partner).await?;
         self.paid_order_is_called_back(report_goods, &secret).await?;
         self.supplier_works_an_order_off(partner, &secret).await?;
-        line("故事讲完了：每一步都是经网关的真实调用。", "That was the whole story; every step was a real call through the gateway.");
+        line(
+            "故事讲完了：每一步都是经网关的真实调用。",
+            "That was the whole story; every step was a real call through the gateway.",
+        );
         Ok(())
     }
 
@@ -71,7 +74,8 @@ impl<'a> Story<'a> {
     }
 
     async fn subscribe(&self, partner: i64) -> Result<String, String> {
-        let body = json!({"partner_id": partner, "url": self.inbox.url(), "dialect": "standard", "types": [1, 2]});
+        let body =
+            json!({"partner_id": partner, "url": self.inbox.url(), "dialect": "standard", "types": [1, 2]});
         let answer = self.client.post("/api/callback/subscription", &body).await?;
         line(
             &format!("4. 合作方订阅回调，地址 {}", self.inbox.url()),
@@ -94,7 +98,10 @@ impl<'a> Story<'a> {
 
     async fn paid_order_is_called_back(&self, goods: i64, secret: &str) -> Result<(), String> {
         let order = self.place_and_pay(goods, 9900, json!({})).await?;
-        line(&format!("5. 顾客下单 {order}，付款 99 元"), &format!("a customer places order {order} and pays 99 yuan"));
+        line(
+            &format!("5. 顾客下单 {order}，付款 99 元"),
+            &format!("a customer places order {order} and pays 99 yuan"),
+        );
         let calls = self.callbacks(&order, secret, 2).await?;
         let last = calls.last().and_then(Received::order).unwrap_or_default();
         if last["state"] != 3 {
@@ -102,7 +109,10 @@ impl<'a> Story<'a> {
         }
         line(
             &format!("6. 合作方收到 {} 次回调，签名正确：下单 → 已付款完成", calls.len()),
-            &format!("the partner received {} callbacks, signatures verified: placed → paid and completed", calls.len()),
+            &format!(
+                "the partner received {} callbacks, signatures verified: placed → paid and completed",
+                calls.len()
+            ),
         );
         Ok(())
     }
@@ -113,9 +123,13 @@ impl<'a> Story<'a> {
             "initial_state": "wks", "input_labels": ["链接"],
         });
         let goods = number(&self.client.post("/api/goods", &body).await?, "/data/id")?;
-        let supplier = self.client.post("/api/supplier", &json!({"name": format!("示例供应商 {}", self.tag)})).await?;
+        let supplier =
+            self.client.post("/api/supplier", &json!({"name": format!("示例供应商 {}", self.tag)})).await?;
         let supplier = number(&supplier, "/data/id")?;
-        let key = self.client.post(&format!("/api/supplier/{supplier}/key"), &json!({"goods_ids": [goods]})).await?;
+        let key = self
+            .client
+            .post(&format!("/api/supplier/{supplier}/key"), &json!({"goods_ids": [goods]}))
+            .await?;
         let key = text(&key, "/data/key")?;
         let order = self.place_and_pay(goods, 500, json!({"aa": "https://example.com/video/1"})).await?;
         line(
@@ -146,7 +160,10 @@ impl<'a> Story<'a> {
         }
         line(
             &format!("9. 供应商完成订单，合作方依次收到 {} 次回调（状态 {states:?}）", calls.len()),
-            &format!("the supplier finishes; the partner received {} callbacks in order (states {states:?})", calls.len()),
+            &format!(
+                "the supplier finishes; the partner received {} callbacks in order (states {states:?})",
+                calls.len()
+            ),
         );
         Ok(())
     }
@@ -155,9 +172,10 @@ impl<'a> Story<'a> {
     async fn callbacks(&self, order: &str, secret: &str, n: usize) -> Result<Vec<Received>, String> {
         let calls = wait_for("the callbacks", async || {
             let calls = self.inbox.about(order);
-            let finished = calls.last().and_then(Received::order).is_some_and(|o| {
-                o["fulfil_state"].as_i64().is_none_or(|s| s == 3) && o["state"] == 3
-            });
+            let finished = calls
+                .last()
+                .and_then(Received::order)
+                .is_some_and(|o| o["fulfil_state"].as_i64().is_none_or(|s| s == 3) && o["state"] == 3);
             Ok((calls.len() >= n && finished).then_some(calls))
         })
         .await?;
@@ -173,7 +191,11 @@ impl<'a> Story<'a> {
 }
 
 fn text(answer: &Value, pointer: &str) -> Result<String, String> {
-    answer.pointer(pointer).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| format!("no {pointer} in {answer}"))
+    answer
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .ok_or_else(|| format!("no {pointer} in {answer}"))
 }
 
 fn number(answer: &Value, pointer: &str) -> Result<i64, String> {

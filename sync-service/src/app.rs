@@ -1,12 +1,13 @@
 //! The one place that wires this service.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::web;
 use contracts::routes::ServiceName;
 use platform::{
     Platform, Service,
     inbox::InboxConsumer,
+    lifecycle::{Turn, Worker},
     service::{Shared, StartError},
 };
 use reqwest::dns::Resolve;
@@ -14,11 +15,13 @@ use utoipa::OpenApi;
 
 use crate::{
     Migrator,
-    changes::events::OrderChanges,
+    changes::{self, events::OrderChanges},
     ctx::Ctx,
     delivery::{self, engine::Engine, guard::SystemNames},
-    partners::events::PartnerChanges,
-    subscriptions,
+    order_callbacks,
+    partner_sync::{self, access::Access},
+    partners::events::{PartnerChanges, TokenRevocations},
+    statements, subscriptions,
 };
 
 #[derive(OpenApi)]
@@ -40,26 +43,79 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
 /// As [`build`].
 pub async fn build_with(shared: &Shared, names: Arc<dyn Resolve>) -> Result<(Service, Ctx), StartError> {
     let platform = Platform::start::<Migrator>(shared, ServiceName::Sync).await?;
-    let engine = Engine::new(&platform, names)?;
+    let engine = Engine::new(&platform, names).await?;
     engine
         .recover()
         .await
         .map_err(|source| StartError::Database { service: ServiceName::Sync.as_str(), source })?;
-    let ctx = Ctx { platform: platform.clone(), engine: engine.clone() };
-    let (db, clock) = (&platform.db, &platform.clock);
-    let consumers = vec![
-        InboxConsumer::new("sync.orders", db.clone(), clock.clone(), OrderChanges::new(ctx.clone())),
-        InboxConsumer::new("sync.partners", db.clone(), clock.clone(), PartnerChanges),
-    ];
-    let mut doc = ApiDoc::openapi();
-    doc.merge(subscriptions::http::Doc::openapi());
-    doc.merge(delivery::http::Doc::openapi());
-    let workers = vec![engine.worker()];
+    let access = Access::new(&platform.settings, &platform.clock);
+    let ctx = Ctx { platform: platform.clone(), engine, access };
     let data = web::Data::new(ctx.clone());
     let configure = move |cfg: &mut web::ServiceConfig| {
         cfg.app_data(data.clone());
-        subscriptions::http::routes(cfg);
+        // Longer paths first where one could be read as the other's parameter.
+        delivery::http_actions::routes(cfg);
         delivery::http::routes(cfg);
+        subscriptions::http_actions::routes(cfg);
+        subscriptions::http::routes(cfg);
+        changes::http::routes(cfg);
+        statements::http::routes(cfg);
+        order_callbacks::http::routes(cfg);
+        partner_sync::http::routes(cfg);
     };
-    Ok((Service::new(&platform, doc, configure, consumers, workers), ctx))
+    let service = Service::new(&platform, openapi(), configure, consumers(&ctx), workers(&ctx));
+    Ok((service, ctx))
+}
+
+fn openapi() -> utoipa::openapi::OpenApi {
+    let mut doc = ApiDoc::openapi();
+    for part in [
+        subscriptions::http::Doc::openapi(),
+        subscriptions::http_actions::Doc::openapi(),
+        delivery::http::Doc::openapi(),
+        delivery::http_actions::Doc::openapi(),
+        changes::http::Doc::openapi(),
+        statements::http::Doc::openapi(),
+        order_callbacks::http::Doc::openapi(),
+        partner_sync::http::Doc::openapi(),
+    ] {
+        doc.merge(part);
+    }
+    doc
+}
+
+fn consumers(ctx: &Ctx) -> Vec<InboxConsumer> {
+    let (db, clock) = (&ctx.platform.db, &ctx.platform.clock);
+    vec![
+        orders_consumer(ctx),
+        InboxConsumer::new("sync.partners", db.clone(), clock.clone(), PartnerChanges { ctx: ctx.clone() }),
+        InboxConsumer::new("sync.tokens", db.clone(), clock.clone(), TokenRevocations { ctx: ctx.clone() }),
+    ]
+}
+
+/// The consumer of `order.state_changed`. Several at once, as when a replica takes over from one that still works,
+/// write one feed all the same.
+pub fn orders_consumer(ctx: &Ctx) -> InboxConsumer {
+    let (db, clock) = (ctx.platform.db.clone(), ctx.platform.clock.clone());
+    InboxConsumer::new("sync.orders", db, clock, OrderChanges::new(ctx.clone()))
+}
+
+fn workers(ctx: &Ctx) -> Vec<Worker> {
+    let (watch, mend, rewrap) = (ctx.clone(), ctx.clone(), ctx.clone());
+    vec![
+        ctx.engine.worker(),
+        Worker::job("callback-watch", Duration::from_secs(60), None, move || {
+            let ctx = watch.clone();
+            async move { delivery::jobs::watch(&ctx).await }
+        }),
+        Worker::job("callback-mend", Duration::from_secs(60), None, move || {
+            let ctx = mend.clone();
+            async move { delivery::jobs::mend(&ctx).await }
+        }),
+        // After a change of envelope keys: secrets under an old key move to the present one while all goes on.
+        Worker::job("sync-rewrap-keys", Duration::from_secs(3600), None, move || {
+            let ctx = rewrap.clone();
+            async move { subscriptions::service::rewrap(&ctx).await.map(|_| Turn::Idle) }
+        }),
+    ]
 }

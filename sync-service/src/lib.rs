@@ -1,9 +1,11 @@
 //! sync-service: tells partners what happens to their orders.
 //!
-//! **Owns** the tables `partner` (what it needs to know of partners, from auth-service's events), `subscription`,
-//! `order_change` (the change feed), `delivery`, `delivery_queue`, `delivery_attempt`.
-//! **Routes**: `/api/callback/…` (`spec/management-api.md`), with the promises of `spec/partner-sync-api.md`.
-//! **Events in**: `order.state_changed`, `partner.changed`. **Events out**: none.
+//! **Owns** the tables `partner`, `partner_key`, `revoked_token` (what it needs to know of partners, from auth-service's
+//! events), `subscription`, `signing_key`, `order_change` with `feed_head` and `feed_day` (the change feed), `sync_mark`,
+//! `push_batch`, `delivery`, `delivery_queue`, `delivery_attempt`, `callback_alert`.
+//! **Routes**: the drop-in entry `/api/gth/syc/order`, `/api/callback/…`, `/api/order/{number}/callbacks`
+//! (`spec/partner-sync-api.md`, `spec/management-api.md`).
+//! **Events in**: `order.state_changed`, `partner.changed`, `key.changed`, `token.revoked`. **Events out**: `key.used`.
 //!
 //! The path of one change: the consumer `sync.orders` writes the change with its bytes and one delivery per
 //! matching subscription in one transaction; the engine sends what is due over those stored bytes and records
@@ -20,7 +22,11 @@ mod ctx;
 pub mod delivery;
 mod entities;
 mod migrations;
+mod moment;
+mod order_callbacks;
+mod partner_sync;
 mod partners;
+mod statements;
 mod subscriptions;
 mod wire;
 

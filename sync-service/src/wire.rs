@@ -58,3 +58,11 @@ pub struct Stretch<T> {
 pub fn seconds(ms: i64) -> i64 {
     ms.div_euclid(1000)
 }
+
+/// Cuts `limit + 1` rows to `limit`; the cursor of the next stretch, "" when there is none.
+pub fn stretch<T>(rows: &mut Vec<T>, limit: u64, id: impl Fn(&T) -> i64) -> String {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    rows.last().filter(|_| more).map(|row| id(row).to_string()).unwrap_or_default()
+}

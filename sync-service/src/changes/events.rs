@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use contracts::{event::Event, events::OrderStateChanged};
@@ -13,13 +16,17 @@ use platform::{
 };
 
 use super::{
-    rules::{self, Privacy},
+    rules::{self, Privacy, Said},
     store::{self, NewChange},
 };
 use crate::{
     ctx::Ctx,
-    delivery::intake::{self, Handoff, Wanted},
-    partners, subscriptions,
+    delivery::{
+        intake::{self, Handoff, Wanted},
+        sender::Bodies,
+    },
+    partners,
+    subscriptions::{self, rules::Matcher},
 };
 
 /// See the module.
@@ -27,11 +34,14 @@ pub struct OrderChanges {
     ctx: Ctx,
     /// What the batch under way hands to the engine once it has committed.
     staged: Mutex<Handoff>,
+    /// Unix day whose first number stands in the database, and the one that will when the batch has committed.
+    noted_day: AtomicI64,
+    day_to_note: AtomicI64,
 }
 
 impl OrderChanges {
     pub fn new(ctx: Ctx) -> Self {
-        Self { ctx, staged: Mutex::default() }
+        Self { ctx, staged: Mutex::default(), noted_day: AtomicI64::new(-1), day_to_note: AtomicI64::new(-1) }
     }
 
     fn stage(&self, handoff: Handoff) -> Handoff {
@@ -50,6 +60,7 @@ impl OrderChanges {
         let partners: BTreeSet<i64> = fresh.iter().map(|(_, change)| change.order.partner_id).collect();
         let privacies = partners::store::privacies(tx, &partners).await?;
         let first_seq = store::take_seqs(tx, fresh.len()).await?;
+        self.note_day(tx, first_seq).await?;
         let mut changes = Vec::with_capacity(fresh.len());
         for ((event, change), seq) in fresh.iter().zip(first_seq..) {
             changes.push(line(event, change, seq, &privacies)?);
@@ -58,10 +69,32 @@ impl OrderChanges {
         let matching = subscriptions::store::of_partners(tx, &partners).await?;
         let wanted: Vec<Wanted> = changes
             .iter()
-            .flat_map(|change| matching.iter().filter(|s| s.wants(change)).map(|s| s.wanted(change)))
+            .flat_map(|c| {
+                let wants = |s: &&Matcher| s.wants(c.partner_id, c.source, &c.event);
+                matching.iter().filter(wants).map(|s| s.wanted(c.seq, c.order_id, c.order_seq))
+            })
             .collect();
-        let handoff = intake::enqueue(&self.ctx, tx, wanted, &changes).await?;
+        let bodies = |seq: i64| {
+            let change = usize::try_from(seq - first_seq).ok().and_then(|at| changes.get(at));
+            change.map(|c| Bodies {
+                event_id: c.event_id.clone(),
+                standard: c.standard.clone(),
+                gth: c.gth.clone(),
+            })
+        };
+        let handoff = intake::enqueue(&self.ctx, tx, wanted, bodies).await?;
         self.stage(handoff);
+        Ok(())
+    }
+
+    /// Notes the first number of each day; most batches find the day noted already.
+    async fn note_day(&self, tx: &WriteTx, first_seq: i64) -> Result<(), HandleError> {
+        let today = rules::unix_day(self.ctx.platform.clock.now_ms());
+        if self.noted_day.load(Ordering::Relaxed) != today {
+            store::note_day(tx, today, first_seq).await?;
+            // Only once it is committed for sure; another statement tomorrow costs nothing.
+            self.day_to_note.store(today, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -94,7 +127,8 @@ fn line(
         .map_err(|e| HandleError::Rejected(format!("event {}: time {:?}: {e}", event.id, event.time)))?
         .timestamp_millis();
     let privacy = privacies.get(&order.partner_id).copied().unwrap_or_default();
-    let standard = rules::standard_body(event, change, privacy)
+    let said = Said { event_id: &event.id, kind: &event.kind, time: &event.time, at_ms: changed_at };
+    let standard = rules::standard_body(&said, change, privacy)
         .map_err(|e| HandleError::Rejected(format!("event {}: {e}", event.id)))?;
     Ok(NewChange {
         seq,
@@ -108,7 +142,9 @@ fn line(
         checkout_at: order.checkout_at,
         changed_at,
         standard,
-        gth: rules::gth_body(event, change, changed_at),
+        gth: rules::gth_body(&said, change),
+        nick_name: rules::plain(&order.customer.nick_name),
+        mobile: rules::plain(&order.customer.mobile),
     })
 }
 
@@ -118,6 +154,7 @@ impl Consumer for OrderChanges {
     }
 
     fn committed(&self) {
+        self.noted_day.store(self.day_to_note.load(Ordering::Relaxed), Ordering::Relaxed);
         self.ctx.engine.accept(self.stage(Handoff::default()));
     }
 }

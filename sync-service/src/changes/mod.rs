@@ -4,8 +4,10 @@
 //! `feed_head`, whose lock is held until the commit. Whoever has read up to N has seen everything up to N;
 //! neither `updated_at` nor an identity column could promise that.
 //!
-//! Events in: `order.state_changed` (consumer `sync.orders`). Others may call: [`store`] for reads.
+//! Routes: `/api/callback/events`. Events in: `order.state_changed` (consumer `sync.orders`). Others may call:
+//! [`store`] for reads.
 
 pub mod events;
+pub mod http;
 pub mod rules;
 pub mod store;

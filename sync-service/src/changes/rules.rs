@@ -1,10 +1,7 @@
 //! What a change looks like to a partner: the public row and the bytes of both dialects
 //! (`spec/partner-sync-api.md`, "What a sync returns", "Dialects").
 
-use contracts::{
-    event::Event,
-    events::{CustomerSummary, OrderRow, OrderStateChanged},
-};
+use contracts::events::{OrderRow, OrderStateChanged};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -78,7 +75,7 @@ pub struct PublicOrder<'a> {
 impl<'a> PublicOrder<'a> {
     pub fn new(change: &'a OrderStateChanged, privacy: Privacy) -> Self {
         let order = &change.order;
-        let (nick_name, mobile) = shown(&order.customer, privacy);
+        let (nick_name, mobile) = shown(&order.customer.nick_name, &order.customer.mobile, privacy);
         Self {
             number: &order.number,
             outer_id: &order.outer_id,
@@ -109,6 +106,18 @@ impl<'a> PublicOrder<'a> {
     }
 }
 
+/// What is said about a change besides the change.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    pub event_id: &'a str,
+    /// The event's type.
+    pub kind: &'a str,
+    /// RFC 3339.
+    pub time: &'a str,
+    /// The same, unix ms.
+    pub at_ms: i64,
+}
+
 #[derive(Serialize)]
 struct Standard<'a> {
     #[serde(rename = "type")]
@@ -119,16 +128,16 @@ struct Standard<'a> {
 
 /// The body of the `standard` dialect; stored and signed as these bytes.
 pub fn standard_body(
-    event: &Event,
+    said: &Said<'_>,
     change: &OrderStateChanged,
     privacy: Privacy,
 ) -> Result<String, serde_json::Error> {
     let data = PublicOrder::new(change, privacy);
-    serde_json::to_string(&Standard { kind: &event.kind, timestamp: &event.time, data }).map(without_nul)
+    serde_json::to_string(&Standard { kind: said.kind, timestamp: said.time, data }).map(without_nul)
 }
 
 /// The form of the `gth` dialect, without its `sign`: that depends on the subscription's token.
-pub fn gth_body(event: &Event, change: &OrderStateChanged, changed_at_ms: i64) -> String {
+pub fn gth_body(said: &Said<'_>, change: &OrderStateChanged) -> String {
     let order = &change.order;
     let number = |state: Option<i16>| state.map(|n| n.to_string()).unwrap_or_default();
     let mut form = url::form_urlencoded::Serializer::new(String::with_capacity(256));
@@ -138,13 +147,13 @@ pub fn gth_body(event: &Event, change: &OrderStateChanged, changed_at_ms: i64) -
         .append_pair("state", &i16::from(order.state).to_string())
         .append_pair("prev_status", &number(change.previous.fulfil_state.map(Into::into)))
         .append_pair("order_seq", &change.order_seq.to_string())
-        .append_pair("reason", &change.reason.replace('\0', ""))
+        .append_pair("reason", &plain(&change.reason))
         .append_pair("start_num", &order.start_num.to_string())
         .append_pair("now_num", &order.now_num.to_string())
         .append_pair("end_num", &order.end_num.to_string())
         .append_pair("type", &source_of(order).to_string())
-        .append_pair("event_id", &event.id)
-        .append_pair("timestamp", &seconds(changed_at_ms).to_string());
+        .append_pair("event_id", said.event_id)
+        .append_pair("timestamp", &seconds(said.at_ms).to_string());
     form.finish()
 }
 
@@ -153,11 +162,21 @@ fn without_nul(json: String) -> String {
     if json.contains("\\u0000") { json.replace("\\u0000", "") } else { json }
 }
 
+/// Unix day (of UTC) a moment falls on, as `feed_day` counts.
+pub fn unix_day(ms: i64) -> i64 {
+    ms.div_euclid(86_400_000)
+}
+
+/// A text as a column can hold it.
+pub fn plain(text: &str) -> String {
+    text.replace('\0', "")
+}
+
 /// Nick name and mobile as `privacy` allows.
-fn shown(customer: &CustomerSummary, privacy: Privacy) -> (String, String) {
+pub fn shown(nick_name: &str, mobile: &str, privacy: Privacy) -> (String, String) {
     match privacy {
-        Privacy::Plain => (customer.nick_name.clone(), customer.mobile.clone()),
-        Privacy::Masked => (masked_name(&customer.nick_name), masked_mobile(&customer.mobile)),
+        Privacy::Plain => (nick_name.to_owned(), mobile.to_owned()),
+        Privacy::Masked => (masked_name(nick_name), masked_mobile(mobile)),
         Privacy::None => (String::new(), String::new()),
     }
 }
@@ -181,8 +200,10 @@ fn masked_mobile(mobile: &str) -> String {
 
 #[cfg(test)]
 pub mod samples {
-    use contracts::{event::Event, events::OrderStateChanged};
+    use contracts::events::OrderStateChanged;
     use serde_json::json;
+
+    use super::Said;
 
     pub fn change() -> OrderStateChanged {
         serde_json::from_value(json!({
@@ -201,10 +222,9 @@ pub mod samples {
         .expect("a change")
     }
 
-    pub fn event() -> Event {
-        let time = "2026-11-18T15:06:42.000Z".into();
-        Event::new("evt_o1".into(), "/order-service", "202611210000000071".into(), time, None, &change())
-            .expect("an event")
+    pub fn said() -> Said<'static> {
+        let time = "2026-11-18T15:06:42.000Z";
+        Said { event_id: "evt_o1", kind: "order.state_changed", time, at_ms: 1_795_000_002_000 }
     }
 }
 
@@ -214,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_standard_body_is_these_bytes() {
-        let body = standard_body(&samples::event(), &samples::change(), Privacy::Masked).expect("JSON");
+        let body = standard_body(&samples::said(), &samples::change(), Privacy::Masked).expect("JSON");
         let expected = concat!(
             r#"{"type":"order.state_changed","timestamp":"2026-11-18T15:06:42.000Z","data":{"#,
             r#""number":"202611210000000071","outer_id":"A-1&b=2","type":1,"distributor_id":0,"title":"代练 🎮","#,
@@ -230,7 +250,7 @@ mod tests {
     fn the_gth_form_is_these_bytes() {
         let expected = "outer_id=A-1%26b%3D2&order_no=202611210000000071&status=2&state=3&prev_status=1&order_seq=3\
             &reason=&start_num=0&now_num=3&end_num=10&type=1&event_id=evt_o1&timestamp=1795000002";
-        assert_eq!(gth_body(&samples::event(), &samples::change(), 1_795_000_002_000), expected);
+        assert_eq!(gth_body(&samples::said(), &samples::change()), expected);
     }
 
     #[test]
@@ -255,9 +275,9 @@ mod tests {
         let mut change = samples::change();
         change.reason = "a\0b".into();
         change.order.remark = "x\0".into();
-        let body = standard_body(&samples::event(), &change, Privacy::Masked).expect("JSON");
+        let body = standard_body(&samples::said(), &change, Privacy::Masked).expect("JSON");
         assert!(body.contains(r#""reason":"ab""#) && !body.contains("u0000"), "{body}");
-        assert!(gth_body(&samples::event(), &change, 0).contains("reason=ab&"));
+        assert!(gth_body(&samples::said(), &change).contains("reason=ab&"));
     }
 
     #[test]

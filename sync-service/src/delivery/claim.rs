@@ -15,7 +15,7 @@ use crate::subscriptions;
 
 /// Changes of subscriptions are looked for from this long before the last one seen: other replicas' clocks and
 /// transactions differ a little.
-const OVERLAP_MS: i64 = 5_000;
+const OVERLAP_MS: i64 = 60_000;
 /// A rate limit's quota that cannot be asked is asked again after this.
 const QUOTA_AWAY_MS: i64 = 1_000;
 
@@ -53,8 +53,7 @@ pub async fn look(inner: Arc<Inner>, request: Request, now: i64) -> Result<Claim
     let mut claimed = Claimed::default();
     if let Some(since) = request.since {
         let rows = subscriptions::store::changed_since(&platform.db, since - OVERLAP_MS).await?;
-        claimed.targets =
-            rows.iter().map(|row| Target::read(row, &platform.sealer, &inner.policy, now)).collect();
+        claimed.targets = rows.iter().map(|row| Target::read(row, &platform.sealer, &inner.policy)).collect();
     }
     if request.scan {
         claimed.due = store::next_due(&platform.db).await?;

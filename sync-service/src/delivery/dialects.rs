@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::house_key::HouseKey;
 use crate::subscriptions::rules::Dialect;
 
 /// A signing secret, ready to be used.
@@ -21,6 +22,11 @@ impl SigningKey {
         let encoded = secret.expose_secret().strip_prefix("whsec_")?;
         let bytes = STANDARD.decode(encoded).ok().filter(|b| !b.is_empty())?;
         Some(Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
+    }
+
+    /// A key nobody has.
+    pub fn random() -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &platform::seal::random_bytes::<32>()))
     }
 
     /// The `v1` signature of Standard Webhooks: base64 of HMAC-SHA256 over `id.timestamp.body`.
@@ -39,9 +45,17 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-/// The value of `webhook-signature`: one for each key, while a secret is being rotated there are two.
-pub fn signature(keys: &[SigningKey], id: &str, timestamp: i64, body: &str) -> String {
-    let all: Vec<String> = keys.iter().map(|key| key.sign(id, timestamp, body)).collect();
+/// The value of `webhook-signature`: one for each key (two while a secret is being rotated), and with a house key
+/// `v1a`, Ed25519 over the same text.
+pub fn signature(
+    keys: &[&SigningKey],
+    house: Option<&HouseKey>,
+    id: &str,
+    timestamp: i64,
+    body: &str,
+) -> String {
+    let mut all: Vec<String> = keys.iter().map(|key| key.sign(id, timestamp, body)).collect();
+    all.extend(house.map(|key| format!("v1a,{}", key.sign(format!("{id}.{timestamp}.{body}").as_bytes()))));
     all.join(" ")
 }
 
@@ -71,6 +85,11 @@ pub fn content_type(dialect: Dialect) -> &'static str {
         Dialect::Standard => "application/json",
         Dialect::Gth => "application/x-www-form-urlencoded",
     }
+}
+
+/// As [`content_type`], for a dialect's word.
+pub fn content_type_of(word: &str) -> &'static str {
+    content_type(Dialect::from_word(word).unwrap_or(Dialect::Standard))
 }
 
 /// Does this answer say that the receiver has it?
@@ -109,9 +128,9 @@ mod tests {
     fn the_signature_agrees_with_the_standard_webhooks_vector() {
         let key = SigningKey::read(&"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()).expect("a key");
         let body = r#"{"test": 2432232314}"#;
-        let made = signature(std::slice::from_ref(&key), "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body);
+        let made = signature(&[&key], None, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body);
         assert_eq!(made, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-        let two = signature(&[key.clone(), key], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body);
+        let two = signature(&[&key, &key], None, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body);
         assert_eq!(two, format!("{made} {made}"));
     }
 

@@ -25,11 +25,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     guard::Policy,
+    house_key::HouseKey,
     intake::Handoff,
     lane::Job,
     pump::Pump,
     rules::Schedule,
-    sender::{Exchange, Outgoing},
+    sender::{Bodies, Exchange, Outgoing},
     store,
     target::Target,
 };
@@ -73,14 +74,18 @@ impl Engine {
     /// `names` asks the name servers.
     ///
     /// # Errors
-    /// Settings that cannot work: the allow list, the schedule.
-    pub fn new(platform: &Platform, names: Arc<dyn Resolve>) -> Result<Self, StartError> {
+    /// Settings that cannot work (the allow list, the schedule); the house's signing key cannot be had.
+    pub async fn new(platform: &Platform, names: Arc<dyn Resolve>) -> Result<Self, StartError> {
         let settings = &platform.settings;
         let callback = &settings.callback;
         let policy = Policy::new(&settings.callback_allow, &callback.ports).map_err(StartError::Settings)?;
         let policy = Arc::new(policy);
-        let outgoing = Outgoing::new(callback, Arc::clone(&policy), names, platform.clock.clone())
-            .map_err(|e| StartError::Settings(format!("callbacks cannot be sent: {e}")))?;
+        let house = HouseKey::load(platform)
+            .await
+            .map_err(|source| StartError::Database { service: platform.service.as_str(), source })?;
+        let outgoing =
+            Outgoing::new(callback, Arc::clone(&policy), names, Arc::new(house), platform.clock.clone())
+                .map_err(|e| StartError::Settings(format!("callbacks cannot be sent: {e}")))?;
         let timeout_ms = i64::try_from(callback.timeout_seconds).unwrap_or(600).clamp(1, 600) * 1000;
         let inner = Inner {
             platform: platform.clone(),
@@ -152,6 +157,11 @@ impl Engine {
     pub fn subscriptions_changed(&self) {
         self.0.stale.store(true, Ordering::SeqCst);
         self.0.wake.notify_one();
+    }
+
+    /// One request at once, past queue and lanes: for tests and probes.
+    pub async fn send_now(&self, target: &Target, bodies: &Bodies) -> Exchange {
+        self.0.outgoing.send(target, bodies).await
     }
 
     /// Sends what is due now and what that makes due, until nothing is left; for tests, and for a process that

@@ -5,14 +5,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
+    dialects,
     reads::{self, ATTEMPTS, Filter, Row},
-    rules::Status,
+    rules::{self, Status},
 };
 use crate::{
     Ctx,
     entities::delivery_attempt,
     subscriptions::rules::is_event_name,
-    wire::{Data, Stretch, seconds},
+    wire::{Data, Stretch, seconds, stretch},
 };
 
 pub fn routes(cfg: &mut web::ServiceConfig) {
@@ -86,11 +87,22 @@ pub struct Attempt {
     /// The `sign` of the gth dialect as sent.
     pub sign: String,
     pub next_attempt_at: i64,
+    /// The request as a command for a shell.
+    pub curl: String,
 }
 
-impl From<delivery_attempt::Model> for Attempt {
-    fn from(a: delivery_attempt::Model) -> Self {
+impl Attempt {
+    fn new(a: delivery_attempt::Model, event_id: &str, body: &reads::Body) -> Self {
         Self {
+            curl: rules::curl(&rules::Request {
+                url: &a.url,
+                content_type: dialects::content_type_of(&body.dialect),
+                event_id,
+                timestamp: seconds(a.started_at),
+                signature: &a.signature,
+                body: &body.body,
+                sign: &a.sign,
+            }),
             id: a.id,
             try_no: a.try_no,
             started_at: seconds(a.started_at),
@@ -203,18 +215,10 @@ async fn info(
         .all(db.conn())
         .await?;
     let next_cursor = stretch(&mut attempts, ATTEMPTS, |a| a.id);
-    let attempts = attempts.into_iter().map(Attempt::from).collect();
+    let attempts = attempts.into_iter().map(|a| Attempt::new(a, &row.event_id, &body)).collect();
     let detail =
         Detail { delivery: row.into(), dialect: body.dialect, body: body.body, attempts, next_cursor };
     Ok(Json(Data::new(detail)))
-}
-
-/// Cuts `limit + 1` rows to `limit`; the cursor of the next stretch, "" when there is none.
-fn stretch<T>(rows: &mut Vec<T>, limit: u64, id: impl Fn(&T) -> i64) -> String {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    rows.last().filter(|_| more).map(|row| id(row).to_string()).unwrap_or_default()
 }
 
 /// The OpenAPI part of this feature.

@@ -18,7 +18,7 @@ use super::{
     sender::Bodies,
     store::{self, NewDelivery, QueueRow, Unfinished},
 };
-use crate::{changes::store::NewChange, ctx::Ctx};
+use crate::ctx::Ctx;
 
 /// A delivery that is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -41,12 +41,13 @@ pub struct Handoff {
 
 type OrderLine = (i64, i64);
 
-/// Makes the rows. `wanted` is in the order of the feed.
+/// Makes the rows. `wanted` is in the order of the feed; `bodies_of` answers the bytes of a change by its number,
+/// `None` where they are not at hand: those deliveries are claimed like any other.
 pub async fn enqueue(
     ctx: &Ctx,
     tx: &WriteTx,
     wanted: Vec<Wanted>,
-    changes: &[NewChange],
+    bodies_of: impl Fn(i64) -> Option<Bodies> + Send,
 ) -> Result<Handoff, DbErr> {
     if wanted.is_empty() {
         return Ok(Handoff::default());
@@ -58,7 +59,7 @@ pub async fn enqueue(
     let ids = ctx.platform.ids.batch(wanted.len());
     let superseded = superseded_within(&wanted, &ids);
     let (mut rows, mut queue, mut handoff) = (Vec::new(), Vec::new(), Handoff::default());
-    let mut bodies: HashMap<i64, Arc<Bodies>> = HashMap::new();
+    let mut bodies: HashMap<i64, Option<Arc<Bodies>>> = HashMap::new();
     let lease = ctx.platform.ids.next();
     for (w, id) in wanted.iter().zip(ids) {
         if superseded.contains(&id) {
@@ -78,11 +79,13 @@ pub async fn enqueue(
             lease: 0,
             tries: 0,
         };
-        if ready && ctx.engine.reserve(w.subscription_id) {
+        let held = (ready && ctx.engine.reserve(w.subscription_id)).then(|| {
+            bodies.entry(w.change_seq).or_insert_with(|| bodies_of(w.change_seq).map(Arc::new)).clone()
+        });
+        if let Some(Some(bodies)) = held {
             row.lease = lease;
             row.next_attempt_at = now + ctx.engine.lease_ms();
-            let bodies = bodies.entry(w.change_seq).or_insert_with(|| bodies_of(changes, w.change_seq));
-            handoff.jobs.push(row.job(Arc::clone(bodies)));
+            handoff.jobs.push(row.job(bodies));
         } else if ready {
             handoff.hungry.insert(w.subscription_id);
         }
@@ -92,14 +95,6 @@ pub async fn enqueue(
     store::insert(tx, &rows, &queue).await?;
     metrics::counter!("callback_deliveries_total").increment(rows.len() as u64);
     Ok(handoff)
-}
-
-fn bodies_of(changes: &[NewChange], seq: i64) -> Arc<Bodies> {
-    let change = changes.iter().find(|c| c.seq == seq);
-    Arc::new(match change {
-        Some(c) => Bodies { event_id: c.event_id.clone(), standard: c.standard.clone(), gth: c.gth.clone() },
-        None => Bodies { event_id: String::new(), standard: String::new(), gth: String::new() },
-    })
 }
 
 /// The (subscription, order) pairs where something unfinished stays in front, and the rows that latest-wins

@@ -54,6 +54,8 @@ pub struct Lane {
     rest_until: i64,
     /// Moving average of answer times.
     pace_ms: f64,
+    /// Since when nothing was acknowledged (unix ms), 0 = all is well.
+    failing_since: i64,
     /// The receiver said 410; until the subscription is read again.
     gone: bool,
 }
@@ -61,6 +63,7 @@ pub struct Lane {
 impl Lane {
     pub fn new(target: Arc<Target>, most_slots: usize) -> Self {
         let breaker = Breaker::until(target.open_until);
+        let failing_since = target.failing_since;
         Self {
             target,
             ready: VecDeque::new(),
@@ -74,17 +77,19 @@ impl Lane {
             most_slots,
             rest_until: 0,
             pace_ms: 0.0,
+            failing_since,
             gone: false,
         }
     }
 
     /// A changed subscription; another address or a release gives it a fresh start.
     pub fn retarget(&mut self, target: Arc<Target>) {
-        if target.open_until == 0 && self.target.updated_at != target.updated_at {
+        if target.open_until == 0 {
             self.breaker = Breaker::default();
             self.slots = self.most_slots;
             self.rest_until = 0;
         }
+        self.failing_since = target.failing_since;
         self.hungry = true;
         self.gone = false;
         self.target = target;
@@ -169,6 +174,16 @@ impl Lane {
             self.rest_until = self.rest_until.max(now + ms.min(LONGEST_REST_MS));
         }
         self.breaker.failure(now)
+    }
+
+    /// Takes note whether the receiver acknowledges; `Some(failing_since)` when that changed.
+    pub fn health(&mut self, reply: Reply, now: i64) -> Option<i64> {
+        let acknowledged = reply == Reply::Acknowledged;
+        if acknowledged == (self.failing_since == 0) {
+            return None;
+        }
+        self.failing_since = if acknowledged { 0 } else { now };
+        Some(self.failing_since)
     }
 
     /// Nothing goes before `until` (unix ms): its rate window is full.

@@ -1,7 +1,7 @@
 //! The loop of the engine (see `engine`): what it holds, and what it does when something happens.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -18,6 +18,7 @@ use super::{
     claim::{self, Claimed, Later, Request},
     engine::{Inner, Sent},
     lane::{Job, Lane},
+    lanes::Lanes,
     record::{self, Batch, Outcome},
     rules::Verdict,
     store::{Held, Want},
@@ -36,13 +37,7 @@ const CLAIM_ROWS: usize = 1_000;
 const CLAIM_LANES: usize = 100;
 
 pub(super) struct Pump {
-    lanes: HashMap<i64, Lane>,
-    /// Lanes with jobs to send, served in turn.
-    turn: VecDeque<i64>,
-    /// Lanes to claim for.
-    hunt: VecDeque<i64>,
-    /// (unix ms, lane): when a lane is looked at again.
-    timers: BTreeSet<(i64, i64)>,
+    lanes: Lanes,
     most_in_flight: usize,
     most_per_lane: usize,
     in_flight: usize,
@@ -52,6 +47,7 @@ pub(super) struct Pump {
     oldest_outcome: Option<Instant>,
     unused: Vec<Held>,
     breakers: HashMap<i64, i64>,
+    health: HashMap<i64, i64>,
     /// The batch being written; kept until it is.
     writing: Batch,
     next_scan: i64,
@@ -63,10 +59,7 @@ impl Pump {
     pub fn new(most_in_flight: usize, most_per_lane: usize) -> Self {
         let (report, sent) = mpsc::unbounded_channel();
         Self {
-            lanes: HashMap::new(),
-            turn: VecDeque::new(),
-            hunt: VecDeque::new(),
-            timers: BTreeSet::new(),
+            lanes: Lanes::default(),
             most_in_flight,
             most_per_lane,
             in_flight: 0,
@@ -76,6 +69,7 @@ impl Pump {
             oldest_outcome: None,
             unused: Vec::new(),
             breakers: HashMap::new(),
+            health: HashMap::new(),
             writing: Batch::default(),
             next_scan: 0,
             last_update: 0,
@@ -98,7 +92,7 @@ impl Pump {
             if stopping {
                 self.give_back(inner);
             } else {
-                self.ring(now);
+                self.lanes.ring(now);
                 self.dispatch(inner, now);
             }
             if recording.is_none() && self.should_record(stop.is_none() || stopping) {
@@ -139,7 +133,7 @@ impl Pump {
 
     /// How long nothing will happen by itself.
     fn nap(&self, now: i64) -> Duration {
-        let first = self.timers.first().map_or(i64::MAX, |(at, _)| *at).min(self.next_scan);
+        let first = self.lanes.first_timer().min(self.next_scan);
         let wait = Duration::from_millis(first.saturating_sub(now).clamp(1, POLL_MS).unsigned_abs());
         match self.oldest_outcome {
             Some(since) => wait.min(RECORD_LINGER.saturating_sub(since.elapsed())),
@@ -147,45 +141,13 @@ impl Pump {
         }
     }
 
-    /// Looks at the lanes whose time has come.
-    fn ring(&mut self, now: i64) {
-        while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
-            self.timers.remove(&(at, id));
-            if let Some(lane) = self.lanes.get_mut(&id) {
-                lane.timer = i64::MAX;
-                lane.hungry = true;
-            }
-            self.line_up(id);
-        }
-    }
-
-    fn set_timer(&mut self, id: i64, at: i64) {
-        let Some(lane) = self.lanes.get_mut(&id).filter(|lane| at < lane.timer) else { return };
-        self.timers.remove(&(lane.timer, id));
-        lane.timer = at;
-        self.timers.insert((at, id));
-    }
-
-    /// Puts a lane into the lines where it has something to do.
-    fn line_up(&mut self, id: i64) {
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
-        if !lane.ready.is_empty() && !lane.in_turn {
-            lane.in_turn = true;
-            self.turn.push_back(id);
-        }
-        if lane.hungry && !lane.in_hunt {
-            lane.in_hunt = true;
-            self.hunt.push_back(id);
-        }
-    }
-
     fn take_handoffs(&mut self, inner: &Inner, now: i64) {
         for handoff in inner.take_handoffs() {
             self.take_jobs(inner, handoff.jobs);
             for id in handoff.hungry {
-                if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.slots_left(now).is_ok()) {
+                if let Some(lane) = self.lanes.map.get_mut(&id).filter(|lane| lane.slots_left(now).is_ok()) {
                     lane.hungry = true;
-                    self.line_up(id);
+                    self.lanes.line_up(id);
                 }
             }
         }
@@ -195,11 +157,11 @@ impl Pump {
     fn take_jobs(&mut self, inner: &Inner, jobs: Vec<Job>) {
         for job in jobs {
             let id = job.subscription_id;
-            match self.lanes.get_mut(&id) {
+            match self.lanes.map.get_mut(&id) {
                 Some(lane) => {
                     lane.ready.push_back(job);
                     inner.held.fetch_add(1, Ordering::Relaxed);
-                    self.line_up(id);
+                    self.lanes.line_up(id);
                 }
                 None => self.unused.push(held(&job)),
             }
@@ -208,14 +170,14 @@ impl Pump {
 
     /// Gives the jobs of one lane back to the database.
     fn give_up(&mut self, inner: &Inner, id: i64) {
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(lane) = self.lanes.map.get_mut(&id) else { return };
         inner.held.fetch_sub(lane.ready.len(), Ordering::Relaxed);
         self.unused.extend(lane.ready.drain(..).map(|job| held(&job)));
     }
 
     fn give_back(&mut self, inner: &Inner) {
         let waiting: Vec<i64> =
-            self.lanes.iter().filter(|(_, l)| !l.ready.is_empty()).map(|(id, _)| *id).collect();
+            self.lanes.map.iter().filter(|(_, l)| !l.ready.is_empty()).map(|(id, _)| *id).collect();
         for id in waiting {
             self.give_up(inner, id);
         }
@@ -224,32 +186,32 @@ impl Pump {
     /// Starts requests while there are slots, one of each lane in turn.
     fn dispatch(&mut self, inner: &Arc<Inner>, now: i64) {
         while self.in_flight < self.most_in_flight && self.outcomes.len() < MOST_UNWRITTEN {
-            let Some(id) = self.turn.pop_front() else { return };
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            let Some(id) = self.lanes.turn.pop_front() else { return };
+            let Some(lane) = self.lanes.map.get_mut(&id) else { continue };
             lane.in_turn = false;
             if !lane.is_active() {
                 self.give_up(inner, id);
                 continue;
             }
             match lane.slots_left(now) {
-                Err(until) => self.set_timer(id, until),
+                Err(until) => self.lanes.set_timer(id, until),
                 // A result brings it back into the line.
                 Ok(0) => {}
                 Ok(_) => {
                     self.send_one(inner, id, now);
-                    self.line_up(id);
+                    self.lanes.line_up(id);
                 }
             }
         }
     }
 
     fn send_one(&mut self, inner: &Arc<Inner>, id: i64, now: i64) {
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(lane) = self.lanes.map.get_mut(&id) else { return };
         let Some(job) = lane.ready.pop_front() else { return };
         inner.held.fetch_sub(1, Ordering::Relaxed);
         if job.leased_until < now + inner.timeout_ms {
             // Too late to be sure that it ends within the lease: it comes due again by itself.
-            self.set_timer(id, job.leased_until);
+            self.lanes.set_timer(id, job.leased_until);
             return;
         }
         lane.started();
@@ -268,10 +230,10 @@ impl Pump {
         self.in_flight -= 1;
         let Sent { job, exchange } = sent;
         let (id, now) = (job.subscription_id, inner.platform.clock.now_ms());
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(lane) = self.lanes.map.get_mut(&id) else { return };
         let Some(exchange) = exchange else {
             lane.broke_down();
-            self.line_up(id);
+            self.lanes.line_up(id);
             return;
         };
         let [jitter] = seal::random_bytes::<1>();
@@ -279,13 +241,16 @@ impl Pump {
         if let Some(until) = lane.ended(exchange.reply, exchange.duration_ms, now) {
             self.breakers.insert(id, until);
         }
+        if let Some(failing_since) = lane.health(exchange.reply, now) {
+            self.health.insert(id, failing_since);
+        }
         let direct = lane.takes_handoff();
         let next = if direct { (inner.platform.ids.next(), now + inner.lease_ms) } else { (0, now) };
         inner.set_room(id, if direct { lane.room(now) } else { 0 });
         if let Verdict::Retry(at) = verdict {
-            self.set_timer(id, at);
+            self.lanes.set_timer(id, at);
         }
-        self.line_up(id);
+        self.lanes.line_up(id);
         self.outcomes.push(Outcome { job, exchange, verdict, attempt_id: inner.platform.ids.next(), next });
         self.oldest_outcome.get_or_insert_with(Instant::now);
     }
@@ -308,6 +273,7 @@ impl Pump {
                 outcomes: Arc::new(std::mem::take(&mut self.outcomes)),
                 unused: Arc::new(std::mem::take(&mut self.unused)),
                 breakers: Arc::new(self.breakers.drain().collect()),
+                health: Arc::new(self.health.drain().collect()),
             };
             // What a vacated place makes ready without a lease is there to be claimed.
             let left: Vec<i64> = self
@@ -317,7 +283,7 @@ impl Pump {
                 .filter(|o| o.next.0 == 0)
                 .map(|o| o.job.subscription_id)
                 .collect();
-            left.into_iter().for_each(|id| self.set_timer(id, now + 1));
+            left.into_iter().for_each(|id| self.lanes.set_timer(id, now + 1));
         }
         let (db, batch) = (inner.platform.db.clone(), self.writing.clone());
         Box::pin(async move { record::write(&db, &batch, now).await })
@@ -333,14 +299,14 @@ impl Pump {
         let mut wants = Vec::new();
         let mut rows = 0;
         while wants.len() < CLAIM_LANES && rows < CLAIM_ROWS && self.outcomes.len() < MOST_UNWRITTEN {
-            let Some(id) = self.hunt.pop_front() else { break };
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            let Some(id) = self.lanes.hunt.pop_front() else { break };
+            let Some(lane) = self.lanes.map.get_mut(&id) else { continue };
             lane.in_hunt = false;
             let room = lane.room(now).min(CLAIM_ROWS - rows);
             if !lane.hungry || !lane.is_low(room) {
                 // Still hungry: a result or a timer brings it back.
                 if let Err(until) = lane.slots_left(now) {
-                    self.set_timer(id, until);
+                    self.lanes.set_timer(id, until);
                 }
                 continue;
             }
@@ -367,20 +333,20 @@ impl Pump {
         }
         for asked in claimed.asked {
             let id = asked.subscription_id;
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            let Some(lane) = self.lanes.map.get_mut(&id) else { continue };
             // As much as was asked for: there is probably more.
             lane.hungry |= asked.rest_until.is_some() || came.get(&id).is_some_and(|n| *n >= asked.room);
             if let Some(until) = asked.rest_until {
                 lane.rest(until);
-                self.set_timer(id, until);
+                self.lanes.set_timer(id, until);
             }
-            self.line_up(id);
+            self.lanes.line_up(id);
         }
         for (id, at) in claimed.due {
-            self.set_timer(id, at);
+            self.lanes.set_timer(id, at);
         }
         self.take_jobs(inner, claimed.jobs);
-        for (id, lane) in &self.lanes {
+        for (id, lane) in &self.lanes.map {
             inner.set_room(*id, if lane.takes_handoff() { lane.room(now) } else { 0 });
         }
     }
@@ -388,16 +354,16 @@ impl Pump {
     fn retarget(&mut self, inner: &Inner, target: Target, now: i64) {
         let id = target.subscription_id;
         self.last_update = self.last_update.max(target.updated_at);
-        match self.lanes.get_mut(&id) {
-            Some(lane) if lane.target.updated_at == target.updated_at => return,
+        match self.lanes.map.get_mut(&id) {
+            Some(lane) if lane.target.revision >= target.revision => return,
             Some(lane) => lane.retarget(Arc::new(target)),
             None if target.active => {
-                self.lanes.insert(id, Lane::new(Arc::new(target), self.most_per_lane));
+                self.lanes.map.insert(id, Lane::new(Arc::new(target), self.most_per_lane));
             }
             None => return,
         }
-        self.line_up(id);
-        if let Some(lane) = self.lanes.get(&id) {
+        self.lanes.line_up(id);
+        if let Some(lane) = self.lanes.map.get(&id) {
             inner.set_room(id, if lane.takes_handoff() { lane.room(now) } else { 0 });
         }
     }

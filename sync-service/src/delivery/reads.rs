@@ -61,8 +61,13 @@ impl Row {
 }
 
 const COLUMNS: &str = "d.id, d.subscription_id, d.partner_id, d.status, d.tries, d.last_status, d.last_error,
-    d.finished_at, c.event_id, c.number, c.order_seq, c.event, c.changed_at,
+    d.finished_at, COALESCE(c.event_id, p.event_id) AS event_id, COALESCE(c.number, '') AS number,
+    COALESCE(c.order_seq, 0) AS order_seq, COALESCE(c.event, 'batch') AS event, COALESCE(c.changed_at, 0) AS changed_at,
     q.state AS queue_state, q.next_attempt_at, q.lease";
+
+/// What a delivery carries: a change of the feed, or a batch pushed by the drop-in entry.
+const BYTES: &str =
+    "LEFT JOIN order_change c ON c.seq = d.change_seq LEFT JOIN push_batch p ON p.id = -d.change_seq";
 
 /// The condition under construction.
 #[derive(Default)]
@@ -114,7 +119,7 @@ pub async fn list(db: &Db, filter: &Filter, tz: Tz, limit: u64) -> Result<Vec<Ro
     }
     let condition = if where_.sql.is_empty() { "true".to_owned() } else { where_.sql.join(" AND ") };
     let sql = format!(
-        "SELECT {COLUMNS} FROM {from} JOIN order_change c ON c.seq = d.change_seq
+        "SELECT {COLUMNS} FROM {from} {BYTES}
         WHERE {condition} ORDER BY {key} DESC LIMIT {limit}"
     );
     let statement = Statement::from_sql_and_values(db.conn().get_database_backend(), sql, where_.values);
@@ -124,9 +129,10 @@ pub async fn list(db: &Db, filter: &Filter, tz: Tz, limit: u64) -> Result<Vec<Ro
 /// One delivery, if it is in `scope`; with the body it carries in its subscription's dialect.
 pub async fn find(db: &Db, id: i64, scope: Option<i64>) -> Result<Option<(Row, Body)>, DbErr> {
     let sql = format!(
-        "SELECT {COLUMNS}, s.dialect, CASE WHEN s.dialect = 'gth' THEN c.gth ELSE c.standard END AS body
-        FROM delivery d LEFT JOIN delivery_queue q ON q.delivery_id = d.id
-        JOIN order_change c ON c.seq = d.change_seq JOIN subscription s ON s.id = d.subscription_id
+        "SELECT {COLUMNS}, s.dialect,
+            CASE WHEN s.dialect = 'gth' THEN COALESCE(c.gth, p.gth) ELSE COALESCE(c.standard, p.standard) END AS body
+        FROM delivery d LEFT JOIN delivery_queue q ON q.delivery_id = d.id {BYTES}
+        JOIN subscription s ON s.id = d.subscription_id
         WHERE d.id = $1 AND ($2 < 0 OR d.partner_id = $2)"
     );
     let values = [id.into(), scope.unwrap_or(-1).into()];
@@ -142,4 +148,30 @@ pub async fn find(db: &Db, id: i64, scope: Option<i64>) -> Result<Option<(Row, B
 pub struct Body {
     pub dialect: String,
     pub body: String,
+}
+
+/// An alert as stored.
+#[derive(Debug, FromQueryResult)]
+pub struct AlertRow {
+    pub id: i64,
+    pub partner_id: i64,
+    pub subscription_id: i64,
+    pub level: i32,
+    pub failing_since: i64,
+}
+
+/// Newest first, at most `limit`.
+pub async fn alerts(
+    db: &Db,
+    partner_id: Option<i64>,
+    before: Option<i64>,
+    limit: u64,
+) -> Result<Vec<AlertRow>, DbErr> {
+    let sql = format!(
+        "SELECT id, partner_id, subscription_id, level, failing_since FROM callback_alert
+        WHERE ($1 < 0 OR partner_id = $1) AND id < $2 ORDER BY id DESC LIMIT {limit}"
+    );
+    let values = [partner_id.unwrap_or(-1).into(), before.unwrap_or(i64::MAX).into()];
+    let statement = Statement::from_sql_and_values(db.conn().get_database_backend(), sql, values);
+    AlertRow::find_by_statement(statement).all(db.conn()).await
 }

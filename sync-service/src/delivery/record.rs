@@ -99,6 +99,8 @@ pub struct Batch {
     pub unused: Arc<Vec<Held>>,
     /// Breakers that opened (until) or closed (0), by subscription.
     pub breakers: Arc<Vec<(i64, i64)>>,
+    /// Since when nothing is acknowledged, or 0, by subscription, where that changed.
+    pub health: Arc<Vec<(i64, i64)>>,
 }
 
 impl Batch {
@@ -119,6 +121,9 @@ pub async fn write(db: &Db, batch: &Batch, now: i64) -> Result<Vec<Job>, DbErr> 
     }
     for (subscription_id, open_until) in batch.breakers.iter() {
         store::save_breaker(&tx, *subscription_id, *open_until).await?;
+    }
+    for (subscription_id, failing_since) in batch.health.iter() {
+        store::save_health(&tx, *subscription_id, *failing_since).await?;
     }
     tx.commit().await?;
     Ok(jobs)

@@ -120,6 +120,35 @@ pub fn retry_after_ms(value: &str, now: i64) -> Option<i64> {
     Some((date.timestamp_millis() - now).max(0))
 }
 
+/// A request that was made, to be made again by hand.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    pub url: &'a str,
+    pub content_type: &'a str,
+    pub event_id: &'a str,
+    /// Unix seconds.
+    pub timestamp: i64,
+    pub signature: &'a str,
+    /// The stored bytes.
+    pub body: &'a str,
+    /// "" = none was sent.
+    pub sign: &'a str,
+}
+
+/// The request as a `curl` command; every part is one shell word, whatever it holds.
+pub fn curl(r: &Request<'_>) -> String {
+    let word = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    let body = if r.sign.is_empty() { r.body.to_owned() } else { format!("{}&sign={}", r.body, r.sign) };
+    let headers = [
+        format!("content-type: {}", r.content_type),
+        format!("webhook-id: {}", r.event_id),
+        format!("webhook-timestamp: {}", r.timestamp),
+        format!("webhook-signature: {}", r.signature),
+    ];
+    let headers: Vec<String> = headers.iter().map(|h| format!("-H {}", word(h))).collect();
+    format!("curl -X POST {} {} --data-binary {}", word(r.url), headers.join(" "), word(&body))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +203,25 @@ mod tests {
         for bad in ["", "soon", "-1", "1.5", "99999999999999"] {
             assert_eq!(retry_after_ms(bad, 0), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_curl_command_holds_no_word_that_ends_early() {
+        let made = curl(&Request {
+            url: "https://example.com/cb?a='; rm -rf /;'",
+            content_type: "application/json",
+            event_id: "evt_o1",
+            timestamp: 7,
+            signature: "v1,abc=",
+            body: r#"{"reason":"it's"}"#,
+            sign: "",
+        });
+        let expected = concat!(
+            r#"curl -X POST 'https://example.com/cb?a='\''; rm -rf /;'\''' -H 'content-type: application/json' "#,
+            r#"-H 'webhook-id: evt_o1' -H 'webhook-timestamp: 7' -H 'webhook-signature: v1,abc=' "#,
+            r#"--data-binary '{"reason":"it'\''s"}'"#
+        );
+        assert_eq!(made, expected);
     }
 
     #[test]

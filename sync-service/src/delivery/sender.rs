@@ -15,12 +15,13 @@ use reqwest::{
     dns::Resolve,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{
-    dialects,
+    dialects::{self, SigningKey},
     guard::{Door, GuardedResolver, Policy, RefusedAddress},
+    house_key::HouseKey,
     rules::{self, Reply},
     target::Target,
 };
@@ -70,6 +71,7 @@ pub struct Outgoing {
     guarded: Client,
     /// For hosts that the setting names with their port: whatever they resolve to.
     named: Client,
+    house: Arc<HouseKey>,
     clock: Clock,
 }
 
@@ -82,6 +84,7 @@ impl Outgoing {
         settings: &CallbackSettings,
         policy: Arc<Policy>,
         names: Arc<dyn Resolve>,
+        house: Arc<HouseKey>,
         clock: Clock,
     ) -> Result<Self, reqwest::Error> {
         let build = |resolver: Arc<dyn Resolve>| {
@@ -96,22 +99,40 @@ impl Outgoing {
             .build()
         };
         let guarded = build(Arc::new(GuardedResolver::new(policy, Arc::clone(&names))))?;
-        Ok(Self { guarded, named: build(names)?, clock })
+        Ok(Self { guarded, named: build(names)?, house, clock })
     }
 
     /// Sends one change to one target. Never fails: a failure is an exchange too.
+    ///
+    /// While an api_token is being rotated, a receiver that does not acknowledge the new sign is asked once more
+    /// with the old one: the form holds one sign only.
     pub async fn send(&self, target: &Target, bodies: &Bodies) -> Exchange {
+        let first = self.attempt(target, bodies, target.api_token.as_ref()).await;
+        let overlaps = self.clock.now_ms() < target.overlap_until;
+        let refused = matches!(first.reply, Reply::Refused { status: 200..=428 | 430..=499, .. });
+        match &target.old_api_token {
+            Some(old) if overlaps && refused && target.dialect == Dialect::Gth => {
+                self.attempt(target, bodies, Some(old)).await
+            }
+            _ => first,
+        }
+    }
+
+    async fn attempt(&self, target: &Target, bodies: &Bodies, token: Option<&SecretString>) -> Exchange {
         let started_at = self.clock.now_ms();
         let stored = bodies.of(target.dialect);
-        let (body, sign) = match (&target.api_token, target.dialect) {
+        let (body, sign) = match (token, target.dialect) {
             (Some(token), Dialect::Gth) => {
                 let sign = dialects::gth_sign(stored, token.expose_secret());
                 (format!("{stored}&sign={sign}"), sign)
             }
             _ => (stored.to_owned(), String::new()),
         };
+        let old_key = target.old_key.as_ref().filter(|_| started_at < target.overlap_until);
+        let keys: Vec<&SigningKey> = target.key.iter().chain(old_key).collect();
+        let house = target.asymmetric.then_some(&*self.house);
         let timestamp = started_at.div_euclid(1000);
-        let signature = dialects::signature(&target.keys, &bodies.event_id, timestamp, &body);
+        let signature = dialects::signature(&keys, house, &bodies.event_id, timestamp, &body);
         let mut exchange = Exchange {
             started_at,
             duration_ms: 0,
@@ -132,9 +153,8 @@ impl Outgoing {
         };
         exchange.url = url.to_string();
         let clock = Instant::now();
-        let answered = self
-            .post(url, *door, target.dialect, &bodies.event_id, timestamp, &exchange.signature, body)
-            .await;
+        let head = Head { id: &bodies.event_id, timestamp, signature: &exchange.signature };
+        let answered = self.post(url, *door, target.dialect, head, body).await;
         exchange.duration_ms = i64::try_from(clock.elapsed().as_millis()).unwrap_or(i64::MAX);
         match answered {
             Ok(answer) => self.judge(&mut exchange, target.dialect, answer),
@@ -143,15 +163,12 @@ impl Outgoing {
         exchange
     }
 
-    #[allow(clippy::too_many_arguments)] // the parts of one request
     async fn post(
         &self,
         url: &Url,
         door: Door,
         dialect: Dialect,
-        id: &str,
-        timestamp: i64,
-        signature: &str,
+        head: Head<'_>,
         body: String,
     ) -> Result<Answer, reqwest::Error> {
         let client = match door {
@@ -161,9 +178,9 @@ impl Outgoing {
         let response = client
             .post(url.clone())
             .header(CONTENT_TYPE, dialects::content_type(dialect))
-            .header("webhook-id", id)
-            .header("webhook-timestamp", timestamp)
-            .header("webhook-signature", signature)
+            .header("webhook-id", head.id)
+            .header("webhook-timestamp", head.timestamp)
+            .header("webhook-signature", head.signature)
             .body(body)
             .send()
             .await?;
@@ -198,6 +215,13 @@ impl Outgoing {
         };
         exchange.answer = body;
     }
+}
+
+/// The Standard Webhooks headers.
+struct Head<'a> {
+    id: &'a str,
+    timestamp: i64,
+    signature: &'a str,
 }
 
 struct Answer {

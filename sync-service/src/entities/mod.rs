@@ -2,4 +2,5 @@
 
 pub mod delivery_attempt;
 pub mod partner;
+pub mod partner_key;
 pub mod subscription;

@@ -13,6 +13,10 @@ pub struct Model {
     pub enabled: bool,
     /// `masked`, `plain` or `none`.
     pub privacy: String,
+    /// Lower case, "" = none.
+    pub login: String,
+    /// Argon2id in PHC form, sealed.
+    pub login_hash: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

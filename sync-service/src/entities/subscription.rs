@@ -28,8 +28,25 @@ pub struct Model {
     pub old_secret: String,
     pub old_secret_until: i64,
     pub api_token: String,
+    /// Rotated out together with `old_secret`.
+    pub old_api_token: String,
+    /// `api`, `drop_in` (made by the drop-in entry, one for each partner and type) or `push` (the address of
+    /// channel 1; wants no changes of its own).
+    pub origin: String,
     /// The circuit breaker keeps deliveries back until then.
     pub open_until: i64,
+    /// Since when nothing was acknowledged, 0 = all is well.
+    pub failing_since: i64,
+    /// Percent of the failure budget that was last alerted.
+    pub alert_level: i32,
+    /// What the last probe found, "" = never probed.
+    pub probe_result: String,
+    pub probed_at: i64,
+    /// Sign with Ed25519 as well.
+    #[sea_orm(column_name = "with_public_key")]
+    pub asymmetric: bool,
+    /// Rises with every change that senders must know of.
+    pub revision: i64,
     pub created_at: i64,
     pub updated_at: i64,
     pub deleted_at: i64,

@@ -25,6 +25,9 @@ impl MigrationTrait for Migration {
 ///
 /// - `order_change`: the feed and the bytes partners get. `seq` gapless in commit order, `source` 1 own orders and
 ///   2 distributors', `standard` the JSON body, `gth` the form without `sign`.
+/// - `feed_day`: the first `seq` of each day (unix days of its recording), so that "the last 7 days" is a range of it.
+/// - `push_batch`: bytes of the batches that channel 1 pushes; a delivery of one has `change_seq` = -id.
+/// - `sync_mark`: up to where a caller of the drop-in entry has seen the feed; `key_id` is the first of its rotations.
 /// - `delivery`: one change on its way to one subscription. Touched once per attempt, in columns that no index
 ///   holds. `status` as `delivery::Status`, `tries` attempts made, `last_status` 0 = no answer.
 /// - `delivery_queue`: the hot part. A row lives here from the change to its acknowledgement, a parked one until
@@ -37,7 +40,43 @@ CREATE TABLE partner (
     name TEXT NOT NULL,
     account_id BIGINT NOT NULL,
     enabled BOOLEAN NOT NULL,
-    privacy TEXT NOT NULL
+    privacy TEXT NOT NULL,
+    login TEXT NOT NULL,
+    login_hash TEXT NOT NULL
+);
+CREATE TABLE partner_key (
+    id BIGINT NOT NULL PRIMARY KEY,
+    version BIGINT NOT NULL,
+    root_id BIGINT NOT NULL,
+    partner_id BIGINT NOT NULL,
+    key_sha256 TEXT NOT NULL,
+    enabled BOOLEAN NOT NULL,
+    expires_at BIGINT NOT NULL,
+    sign_required BOOLEAN NOT NULL,
+    sign_method TEXT NOT NULL,
+    quota_per_second BIGINT NOT NULL,
+    quota_per_day BIGINT NOT NULL,
+    apiuser TEXT NOT NULL,
+    apipwd_md5 TEXT NOT NULL,
+    ip_allow TEXT NOT NULL,
+    sk TEXT NOT NULL,
+    told_used_at BIGINT NOT NULL
+);
+CREATE INDEX partner_key_sha256 ON partner_key (key_sha256);
+CREATE TABLE revoked_token (
+    account_id BIGINT NOT NULL,
+    jti TEXT NOT NULL,
+    revoked_at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, jti)
+);
+CREATE INDEX revoked_token_at ON revoked_token (revoked_at);
+CREATE TABLE sync_mark (
+    key_id BIGINT NOT NULL,
+    channel SMALLINT NOT NULL,
+    source SMALLINT NOT NULL,
+    url_sha256 TEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    PRIMARY KEY (key_id, channel, source, url_sha256)
 );
 CREATE TABLE subscription (
     id {{identity}},
@@ -55,7 +94,15 @@ CREATE TABLE subscription (
     old_secret TEXT NOT NULL,
     old_secret_until BIGINT NOT NULL,
     api_token TEXT NOT NULL,
+    old_api_token TEXT NOT NULL,
+    origin TEXT NOT NULL,
     open_until BIGINT NOT NULL,
+    failing_since BIGINT NOT NULL,
+    alert_level INTEGER NOT NULL,
+    probe_result TEXT NOT NULL,
+    probed_at BIGINT NOT NULL,
+    with_public_key BOOLEAN NOT NULL,
+    revision BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     deleted_at BIGINT NOT NULL
@@ -79,10 +126,23 @@ CREATE TABLE order_change (
     checkout_at BIGINT NOT NULL,
     changed_at BIGINT NOT NULL,
     standard TEXT NOT NULL,
-    gth TEXT NOT NULL
+    gth TEXT NOT NULL,
+    nick_name TEXT NOT NULL,
+    mobile TEXT NOT NULL
 );
 CREATE UNIQUE INDEX order_change_order ON order_change (number, order_seq);
 CREATE INDEX order_change_partner ON order_change (partner_id, source, seq);
+CREATE INDEX order_change_placed ON order_change (partner_id, source, checkout_at, seq) WHERE order_seq = 1;
+CREATE TABLE feed_day (
+    day BIGINT NOT NULL PRIMARY KEY,
+    first_seq BIGINT NOT NULL
+);
+CREATE TABLE push_batch (
+    id BIGINT NOT NULL PRIMARY KEY,
+    event_id TEXT NOT NULL,
+    standard TEXT NOT NULL,
+    gth TEXT NOT NULL
+);
 CREATE TABLE delivery (
     id BIGINT NOT NULL PRIMARY KEY,
     subscription_id BIGINT NOT NULL,
@@ -125,6 +185,20 @@ CREATE TABLE delivery_attempt (
     sign TEXT NOT NULL,
     next_attempt_at BIGINT NOT NULL,
     PRIMARY KEY (delivery_id, id)
+);
+CREATE TABLE callback_alert (
+    id BIGINT NOT NULL PRIMARY KEY,
+    partner_id BIGINT NOT NULL,
+    subscription_id BIGINT NOT NULL,
+    level INTEGER NOT NULL,
+    failing_since BIGINT NOT NULL
+);
+CREATE INDEX callback_alert_partner ON callback_alert (partner_id, id);
+CREATE TABLE signing_key (
+    id {{identity}},
+    public_key TEXT NOT NULL,
+    private_key TEXT NOT NULL,
+    created_at BIGINT NOT NULL
 );";
 
 /// Room on each page for the one update a delivery gets, so that it touches no index; and a queue that is

@@ -6,11 +6,12 @@ use utoipa::ToSchema;
 
 use super::{
     rules::{Dialect, MAX_RATE, MAX_URL_CHARS, SubscriptionStatus, is_event_name},
-    service::{self, Changes, NewSubscription, SubscriptionError},
+    service::{self, Changes, NewSubscription, Origin, SubscriptionError},
     store::{self, Filter},
 };
 use crate::{
     Ctx,
+    delivery::trial,
     entities::subscription::Model,
     wire::{Data, Id, Page, seconds},
 };
@@ -49,6 +50,15 @@ pub struct Subscription {
     pub status_reason: String,
     /// Whether a token for the legacy signature is set; the token itself is never shown.
     pub has_api_token: bool,
+    /// Whether callbacks carry the house's Ed25519 signature (`v1a`) as well.
+    pub asymmetric: bool,
+    /// `api`, `drop_in` (made by the drop-in entry) or `push` (its address for batches).
+    pub origin: String,
+    /// Since when nothing was acknowledged, 0 = all is well.
+    pub failing_since: i64,
+    /// What the last probe found: `checks`, `accepts_anything`, `no_answer`; "" = never probed.
+    pub probe_result: String,
+    pub probed_at: i64,
     pub created_at: i64,
     pub updated_at: i64,
 }
@@ -70,6 +80,11 @@ impl TryFrom<Model> for Subscription {
             status: row.status,
             status_reason: row.status_reason,
             has_api_token: !row.api_token.is_empty(),
+            asymmetric: row.asymmetric,
+            origin: row.origin,
+            failing_since: seconds(row.failing_since),
+            probe_result: row.probe_result,
+            probed_at: seconds(row.probed_at),
             created_at: seconds(row.created_at),
             updated_at: seconds(row.updated_at),
         })
@@ -103,6 +118,10 @@ pub struct SubscriptionRequest {
     rate_limit: Option<i64>,
     /// Send only the newest state of an order when several wait.
     latest_wins: Option<bool>,
+    /// Sign with the house's Ed25519 key as well; default no.
+    asymmetric: Option<bool>,
+    /// Probe the receiver once it is saved (see `/probe`); default no.
+    probe: Option<bool>,
     /// `active` (default) or `paused`.
     status: Option<String>,
 }
@@ -111,6 +130,7 @@ pub struct SubscriptionRequest {
 #[derive(Debug)]
 pub struct Wish {
     partner_id: Option<i64>,
+    probe: bool,
     changes: Changes,
 }
 
@@ -126,9 +146,14 @@ impl Wish {
             api_token: f.optional_text("api_token", 200).map(SecretString::from),
             rate_limit: f.optional_int("rate_limit", 0..=MAX_RATE),
             latest_wins: f.optional_bool("latest_wins"),
+            asymmetric: f.optional_bool("asymmetric"),
             status: word(f, "status", sendable, "active, paused"),
         };
-        Self { partner_id: f.optional_int("partner_id", 0..=i64::MAX), changes }
+        Self {
+            partner_id: f.optional_int("partner_id", 0..=i64::MAX),
+            probe: f.optional_bool("probe").unwrap_or(false),
+            changes,
+        }
     }
 }
 
@@ -254,7 +279,7 @@ async fn add(
     identity: Identity,
     body: Body<NewWish>,
 ) -> Result<Json<Data<Made>>, ApiError> {
-    let NewWish(Wish { partner_id, changes }) = body.into_inner();
+    let NewWish(Wish { partner_id, probe, changes }) = body.into_inner();
     let (own_orders, distributor_orders) = changes.types.unwrap_or((true, true));
     let new = NewSubscription {
         partner_id: owner(&identity, partner_id)?,
@@ -266,9 +291,12 @@ async fn add(
         api_token: changes.api_token.filter(|t| !t.expose_secret().is_empty()),
         rate_limit: changes.rate_limit.unwrap_or(0),
         latest_wins: changes.latest_wins.unwrap_or(false),
+        asymmetric: changes.asymmetric.unwrap_or(false),
+        origin: Origin::Api,
         paused: changes.status == Some(SubscriptionStatus::Paused),
     };
     let (id, secret) = service::create(&ctx, new).await?;
+    probe_if(&ctx, id, probe).await?;
     Ok(Json(Data::new(Made { id, secret: secret.expose_secret().to_owned() })))
 }
 
@@ -292,8 +320,9 @@ async fn modify(
     id: web::Path<i64>,
     body: Body<Wish>,
 ) -> Result<Json<Data<Id>>, ApiError> {
-    let changes = body.into_inner().changes;
+    let Wish { changes, probe, .. } = body.into_inner();
     service::modify(&ctx, *id, identity.partner_scope(), changes).await?;
+    probe_if(&ctx, *id, probe).await?;
     Ok(Json(Data::new(Id { id: *id })))
 }
 
@@ -306,6 +335,14 @@ async fn remove(
 ) -> Result<Json<Data<Id>>, ApiError> {
     service::delete(&ctx, *id, identity.partner_scope()).await?;
     Ok(Json(Data::new(Id { id: *id })))
+}
+
+/// Probes a receiver whose subscription was just saved; what it finds stands in the subscription.
+async fn probe_if(ctx: &Ctx, id: i64, wanted: bool) -> Result<(), ApiError> {
+    if wanted && let Some(row) = store::find(ctx.platform.db.conn(), id, None).await? {
+        trial::probe(ctx, &row).await?;
+    }
+    Ok(())
 }
 
 /// The OpenAPI part of this feature.

@@ -3,10 +3,7 @@
 use contracts::event::Payload;
 use contracts::events::OrderStateChanged;
 
-use crate::{
-    changes::{rules::OWN, store::NewChange},
-    delivery::intake::Wanted,
-};
+use crate::{changes::rules::OWN, delivery::intake::Wanted};
 
 /// Subscriptions one partner may have.
 pub const MAX_PER_PARTNER: u64 = 100;
@@ -86,22 +83,21 @@ pub struct Matcher {
 }
 
 impl Matcher {
-    /// Does this subscription get a delivery for `change`?
-    pub fn wants(&self, change: &NewChange) -> bool {
-        let source = if change.source == OWN { self.own_orders } else { self.distributor_orders };
-        let named = |name: &String| *name == change.event || name == OrderStateChanged::TYPE;
-        self.partner_id == change.partner_id
-            && source
-            && (self.events.is_empty() || self.events.iter().any(named))
+    /// Does this subscription get a delivery for a change of this partner, type and happening?
+    pub fn wants(&self, partner_id: i64, source: i16, event: &str) -> bool {
+        let source = if source == OWN { self.own_orders } else { self.distributor_orders };
+        let named = |name: &String| name == event || name == OrderStateChanged::TYPE;
+        self.partner_id == partner_id && source && (self.events.is_empty() || self.events.iter().any(named))
     }
 
-    pub fn wanted(&self, change: &NewChange) -> Wanted {
+    /// The delivery of a change.
+    pub fn wanted(&self, change_seq: i64, order_id: i64, order_seq: i64) -> Wanted {
         Wanted {
             subscription_id: self.id,
             partner_id: self.partner_id,
-            change_seq: change.seq,
-            order_id: change.order_id,
-            order_seq: change.order_seq,
+            change_seq,
+            order_id,
+            order_seq,
             latest_wins: self.latest_wins,
         }
     }
@@ -111,23 +107,6 @@ impl Matcher {
 mod tests {
     use super::*;
     use crate::changes::rules::DISTRIBUTOR;
-
-    fn change(partner_id: i64, source: i16, event: &str) -> NewChange {
-        NewChange {
-            seq: 1,
-            event_id: "evt_o1".into(),
-            partner_id,
-            source,
-            order_id: 1,
-            number: "1".into(),
-            order_seq: 1,
-            event: event.into(),
-            checkout_at: 0,
-            changed_at: 0,
-            standard: String::new(),
-            gth: String::new(),
-        }
-    }
 
     #[test]
     fn a_subscription_wants_its_partners_orders_of_its_types_and_events() {
@@ -139,14 +118,14 @@ mod tests {
             events: Vec::new(),
             latest_wins: false,
         };
-        assert!(own.wants(&change(5, OWN, "pay")));
-        assert!(!own.wants(&change(5, DISTRIBUTOR, "pay")));
-        assert!(!own.wants(&change(6, OWN, "pay")));
-        assert!(!own.wants(&change(0, OWN, "pay")));
+        assert!(own.wants(5, OWN, "pay"));
+        assert!(!own.wants(5, DISTRIBUTOR, "pay"));
+        assert!(!own.wants(6, OWN, "pay"));
+        assert!(!own.wants(0, OWN, "pay"));
         let named = Matcher { events: vec!["pay".into()], ..own.clone() };
-        assert!(named.wants(&change(5, OWN, "pay")) && !named.wants(&change(5, OWN, "place")));
+        assert!(named.wants(5, OWN, "pay") && !named.wants(5, OWN, "place"));
         let all = Matcher { events: vec!["order.state_changed".into()], ..own };
-        assert!(all.wants(&change(5, OWN, "place")));
+        assert!(all.wants(5, OWN, "place"));
     }
 
     #[test]

@@ -5,7 +5,10 @@ use platform::{
     db::WriteTx,
     seal::{self, Sealer},
 };
-use sea_orm::{DbErr, Set};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    DbErr,
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
@@ -48,7 +51,31 @@ pub struct NewSubscription {
     pub api_token: Option<SecretString>,
     pub rate_limit: i64,
     pub latest_wins: bool,
+    /// Sign with Ed25519 as well.
+    pub asymmetric: bool,
     pub paused: bool,
+    pub origin: Origin,
+}
+
+/// Who made a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A person or a program, by the management API.
+    Api,
+    /// The drop-in entry: one for each partner and type.
+    DropIn,
+    /// The drop-in entry, as the address channel 1 pushes to; wants no changes of its own.
+    Push,
+}
+
+impl Origin {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::DropIn => "drop_in",
+            Self::Push => "push",
+        }
+    }
 }
 
 /// What is to be changed; `None` = unchanged.
@@ -63,6 +90,7 @@ pub struct Changes {
     pub api_token: Option<SecretString>,
     pub rate_limit: Option<i64>,
     pub latest_wins: Option<bool>,
+    pub asymmetric: Option<bool>,
     /// Active or paused.
     pub status: Option<SubscriptionStatus>,
 }
@@ -73,15 +101,41 @@ pub async fn create(ctx: &Ctx, new: NewSubscription) -> Result<(i64, SecretStrin
     if !new.own_orders && !new.distributor_orders {
         return Err(SubscriptionError::NoType);
     }
-    let now = ctx.platform.clock.now_ms();
-    let secret = new_secret();
     let tx = ctx.platform.db.write_tx().await?;
+    let (made, secret) = create_in(ctx, &tx, new).await?;
+    tx.commit().await?;
+    ctx.engine.subscriptions_changed();
+    Ok((made.id, secret))
+}
+
+/// As [`create`], in a transaction of the caller's, who has checked URL and types.
+pub async fn create_in(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    new: NewSubscription,
+) -> Result<(Model, SecretString), SubscriptionError> {
     let filter = Filter { partner_id: Some(new.partner_id), status: None };
-    if store::count(&tx, filter).await? >= MAX_PER_PARTNER {
+    if store::count(tx, filter).await? >= MAX_PER_PARTNER {
         return Err(SubscriptionError::TooMany);
     }
+    let secret = new_secret();
+    let token = new.api_token.clone();
+    let made = store::insert(tx, fresh_row(new, ctx.platform.clock.now_ms())?).await?;
+    // The id is part of what the secrets are sealed for, so they can only follow it.
+    let sealer = &ctx.platform.sealer;
+    let sealed = ActiveModel {
+        id: Set(made.id),
+        secret: Set(seal(sealer, made.id, Sealed::Secret, &secret)),
+        api_token: Set(token.map(|t| seal(sealer, made.id, Sealed::ApiToken, &t)).unwrap_or_default()),
+        ..Default::default()
+    };
+    Ok((store::update(tx, sealed).await?, secret))
+}
+
+fn fresh_row(new: NewSubscription, now: i64) -> Result<ActiveModel, DbErr> {
     let status = if new.paused { SubscriptionStatus::Paused } else { SubscriptionStatus::Active };
-    let row = ActiveModel {
+    Ok(ActiveModel {
+        id: NotSet,
         partner_id: Set(new.partner_id),
         url: Set(new.url),
         dialect: Set(new.dialect.word().into()),
@@ -96,27 +150,19 @@ pub async fn create(ctx: &Ctx, new: NewSubscription) -> Result<(i64, SecretStrin
         old_secret: Set(String::new()),
         old_secret_until: Set(0),
         api_token: Set(String::new()),
+        old_api_token: Set(String::new()),
+        origin: Set(new.origin.word().into()),
         open_until: Set(0),
+        failing_since: Set(0),
+        alert_level: Set(0),
+        probe_result: Set(String::new()),
+        probed_at: Set(0),
+        asymmetric: Set(new.asymmetric),
+        revision: Set(1),
         created_at: Set(now),
         updated_at: Set(now),
         deleted_at: Set(0),
-        ..Default::default()
-    };
-    let made = store::insert(&tx, row).await?;
-    // The id is part of what the secrets are sealed for, so they can only follow it.
-    let sealed = ActiveModel {
-        id: Set(made.id),
-        secret: Set(seal(&ctx.platform.sealer, made.id, Sealed::Secret, &secret)),
-        api_token: Set(new
-            .api_token
-            .map(|t| seal(&ctx.platform.sealer, made.id, Sealed::ApiToken, &t))
-            .unwrap_or_default()),
-        ..Default::default()
-    };
-    store::update(&tx, sealed).await?;
-    tx.commit().await?;
-    ctx.engine.subscriptions_changed();
-    Ok((made.id, secret))
+    })
 }
 
 /// Changes a subscription in the caller's scope.
@@ -133,13 +179,26 @@ pub async fn modify(
         return Err(SubscriptionError::NoType);
     }
     let tx = ctx.platform.db.write_tx().await?;
-    store::lock(&tx, id, scope).await?.ok_or(SubscriptionError::NotFound)?;
-    let mut row =
-        ActiveModel { id: Set(id), updated_at: Set(ctx.platform.clock.now_ms()), ..Default::default() };
+    let there = store::lock(&tx, id, scope).await?.ok_or(SubscriptionError::NotFound)?;
+    modify_in(ctx, &tx, &there, changes).await?;
+    tx.commit().await?;
+    ctx.engine.subscriptions_changed();
+    Ok(())
+}
+
+/// As [`modify`], in a transaction of the caller's, who has locked the row and checked URL, types and scope.
+pub async fn modify_in(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    there: &Model,
+    changes: Changes,
+) -> Result<Model, SubscriptionError> {
+    let id = there.id;
+    let mut row = touched(there, ctx.platform.clock.now_ms());
     if let Some(url) = changes.url {
         row.url = Set(url);
         // Another address deserves a fresh start.
-        row.open_until = Set(0);
+        fresh_start(&mut row);
     }
     if let Some(dialect) = changes.dialect {
         row.dialect = Set(dialect.word().into());
@@ -161,22 +220,102 @@ pub async fn modify(
     if let Some(latest_wins) = changes.latest_wins {
         row.latest_wins = Set(latest_wins);
     }
+    if let Some(asymmetric) = changes.asymmetric {
+        row.asymmetric = Set(asymmetric);
+    }
     if let Some(status) = changes.status {
         row.status = Set(status.word().into());
         row.status_reason = Set(String::new());
-        row.open_until = Set(0);
+        fresh_start(&mut row);
+    }
+    Ok(store::update(tx, row).await?)
+}
+
+/// A change of this row that senders will notice.
+fn touched(there: &Model, now: i64) -> ActiveModel {
+    ActiveModel {
+        id: Set(there.id),
+        revision: Set(there.revision + 1),
+        updated_at: Set(now),
+        ..Default::default()
+    }
+}
+
+/// Forgets what the receiver did before.
+fn fresh_start(row: &mut ActiveModel) {
+    row.open_until = Set(0);
+    row.failing_since = Set(0);
+    row.alert_level = Set(0);
+}
+
+/// Gives the subscription a new secret, and a new api_token if one is handed in; the old ones go on beside them for
+/// `overlap_ms`. Answers the secret, which is not shown again.
+pub async fn rotate_secret(
+    ctx: &Ctx,
+    id: i64,
+    scope: Option<i64>,
+    overlap_ms: i64,
+    api_token: Option<SecretString>,
+) -> Result<SecretString, SubscriptionError> {
+    let now = ctx.platform.clock.now_ms();
+    let (sealer, secret) = (&ctx.platform.sealer, new_secret());
+    let tx = ctx.platform.db.write_tx().await?;
+    let old = store::lock(&tx, id, scope).await?.ok_or(SubscriptionError::NotFound)?;
+    let keeps = overlap_ms > 0;
+    let mut row = ActiveModel {
+        secret: Set(seal(sealer, id, Sealed::Secret, &secret)),
+        old_secret: Set(if keeps { old.secret.clone() } else { String::new() }),
+        old_secret_until: Set(if keeps { now + overlap_ms } else { 0 }),
+        old_api_token: Set(String::new()),
+        ..touched(&old, now)
+    };
+    if let Some(token) = api_token {
+        row.api_token = Set(seal(sealer, id, Sealed::ApiToken, &token));
+        row.old_api_token = Set(if keeps { old.api_token } else { String::new() });
     }
     store::update(&tx, row).await?;
     tx.commit().await?;
     ctx.engine.subscriptions_changed();
-    Ok(())
+    Ok(secret)
+}
+
+/// Seals what lies under an old envelope key with the present one; answers how many subscriptions had such.
+pub async fn rewrap(ctx: &Ctx) -> Result<usize, DbErr> {
+    let sealer = &ctx.platform.sealer;
+    let stale = |sealed: &str| !sealed.is_empty() && sealer.needs_rewrap(sealed);
+    let mut done = 0;
+    for row in store::all_secrets(&ctx.platform.db).await? {
+        let secrets = [
+            (Sealed::Secret, &row.secret),
+            (Sealed::Secret, &row.old_secret),
+            (Sealed::ApiToken, &row.api_token),
+            (Sealed::ApiToken, &row.old_api_token),
+        ];
+        if !secrets.iter().any(|(_, sealed)| stale(sealed)) {
+            continue;
+        }
+        let again = secrets.map(|(which, sealed)| match open(sealer, &row, which, sealed) {
+            Ok(Some(plain)) => seal(sealer, row.id, which, &plain),
+            Ok(None) => String::new(),
+            // Left as it is: whoever has its key may still open it.
+            Err(e) => {
+                tracing::error!(subscription_id = row.id, error = %e, "a secret cannot be sealed again");
+                sealed.clone()
+            }
+        });
+        let tx = ctx.platform.db.write_tx().await?;
+        store::swap_secrets(&tx, &row, again).await?;
+        tx.commit().await?;
+        done += 1;
+    }
+    Ok(done)
 }
 
 /// Deletes a subscription in the caller's scope; what it still had to deliver is cancelled.
 pub async fn delete(ctx: &Ctx, id: i64, scope: Option<i64>) -> Result<(), SubscriptionError> {
     let tx = ctx.platform.db.write_tx().await?;
-    store::lock(&tx, id, scope).await?.ok_or(SubscriptionError::NotFound)?;
-    store::delete(&tx, id, ctx.platform.clock.now_ms()).await?;
+    let there = store::lock(&tx, id, scope).await?.ok_or(SubscriptionError::NotFound)?;
+    store::delete(&tx, &there, ctx.platform.clock.now_ms()).await?;
     tx.commit().await?;
     ctx.engine.subscriptions_changed();
     Ok(())
@@ -184,15 +323,11 @@ pub async fn delete(ctx: &Ctx, id: i64, scope: Option<i64>) -> Result<(), Subscr
 
 /// Stops a subscription because of what its receiver said; it keeps collecting.
 pub async fn disable(tx: &WriteTx, id: i64, reason: &str, now: i64) -> Result<(), DbErr> {
-    if store::lock(tx, id, None).await?.is_none() {
-        return Ok(());
-    }
+    let Some(there) = store::lock(tx, id, None).await? else { return Ok(()) };
     let row = ActiveModel {
-        id: Set(id),
         status: Set(SubscriptionStatus::Disabled.word().into()),
         status_reason: Set(reason.into()),
-        updated_at: Set(now),
-        ..Default::default()
+        ..touched(&there, now)
     };
     store::update(tx, row).await.map(|_| ())
 }
@@ -226,6 +361,14 @@ pub fn open(
         return Ok(None);
     }
     sealer.open(&context(row.id, which), sealed).map(Some)
+}
+
+/// Is this its api_token already?
+pub fn has_token(sealer: &Sealer, row: &Model, token: &SecretString) -> bool {
+    let stored = open(sealer, row, Sealed::ApiToken, &row.api_token).ok().flatten();
+    stored.is_some_and(|t| {
+        seal::constant_time_eq(t.expose_secret().as_bytes(), token.expose_secret().as_bytes())
+    })
 }
 
 /// `whsec_` and 32 random bytes in base64, as Standard Webhooks writes secrets.

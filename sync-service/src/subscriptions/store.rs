@@ -75,36 +75,72 @@ pub async fn update(tx: &WriteTx, row: ActiveModel) -> Result<Model, DbErr> {
     row.update(tx).await
 }
 
+/// Every living subscription, for sealing its secrets again; there are at most a few thousand.
+pub async fn all_secrets(db: &Db) -> Result<Vec<Model>, DbErr> {
+    living().order_by_asc(Column::Id).all(db.conn()).await
+}
+
+/// Puts the same secrets in, sealed anew, unless somebody changed them meanwhile.
+pub async fn swap_secrets(tx: &WriteTx, seen: &Model, again: [String; 4]) -> Result<(), DbErr> {
+    let [secret, old_secret, api_token, old_api_token] = again;
+    let sql = "UPDATE subscription SET secret = $2, old_secret = $3, api_token = $4, old_api_token = $5
+        WHERE id = $1 AND secret = $6 AND old_secret = $7 AND api_token = $8 AND old_api_token = $9";
+    let seen_values = [&seen.secret, &seen.old_secret, &seen.api_token, &seen.old_api_token];
+    let mut values =
+        vec![seen.id.into(), secret.into(), old_secret.into(), api_token.into(), old_api_token.into()];
+    values.extend(seen_values.into_iter().map(|v| v.as_str().into()));
+    batch::execute(tx, sql, values).await.map(|_| ())
+}
+
+/// Notes what a probe found. Not a change of the subscription: senders need not read it again.
+pub async fn save_probe(tx: &WriteTx, id: i64, result: &str, now: i64) -> Result<(), DbErr> {
+    let sql = "UPDATE subscription SET probe_result = $2, probed_at = $3 WHERE id = $1";
+    batch::execute(tx, sql, vec![id.into(), result.into(), now.into()]).await.map(|_| ())
+}
+
+/// Active subscriptions whose receiver has acknowledged nothing for a while.
+pub async fn failing(db: &Db) -> Result<Vec<Model>, DbErr> {
+    living()
+        .filter(Column::Status.eq("active"))
+        .filter(Column::FailingSince.gt(0))
+        .order_by_asc(Column::Id)
+        .all(db.conn())
+        .await
+}
+
+/// Notes an alert once: false when another replica did.
+pub async fn raise_alert(tx: &WriteTx, row: &Model, level: i32) -> Result<bool, DbErr> {
+    let sql =
+        "UPDATE subscription SET alert_level = $2 WHERE id = $1 AND alert_level < $2 AND failing_since = $3";
+    let done = batch::execute(tx, sql, vec![row.id.into(), level.into(), row.failing_since.into()]).await?;
+    Ok(done.rows_affected() > 0)
+}
+
 /// The living subscriptions of these partners, as the consumer matches them.
 pub async fn of_partners(tx: &WriteTx, partner_ids: &BTreeSet<i64>) -> Result<Vec<Matcher>, DbErr> {
-    type Row = (i64, i64, bool, bool, String, bool);
-    let rows: Vec<Row> = living()
+    let found = living()
         .filter(Column::PartnerId.is_in(partner_ids.iter().copied()))
-        .select_only()
-        .columns([
-            Column::Id,
-            Column::PartnerId,
-            Column::OwnOrders,
-            Column::DistributorOrders,
-            Column::Events,
-            Column::LatestWins,
-        ])
         .order_by_asc(Column::Id)
-        .into_tuple()
         .all(tx)
         .await?;
-    rows.into_iter()
-        .map(|(id, partner_id, own_orders, distributor_orders, events, latest_wins)| {
-            Ok(Matcher {
-                id,
-                partner_id,
-                own_orders,
-                distributor_orders,
-                events: names(&events)?,
-                latest_wins,
-            })
-        })
-        .collect()
+    found.iter().map(matcher).collect()
+}
+
+/// The living subscriptions of one partner.
+pub async fn of_partner(db: &Db, partner_id: i64) -> Result<Vec<Model>, DbErr> {
+    living().filter(Column::PartnerId.eq(partner_id)).order_by_asc(Column::Id).all(db.conn()).await
+}
+
+/// A subscription as changes are matched with it.
+pub fn matcher(row: &Model) -> Result<Matcher, DbErr> {
+    Ok(Matcher {
+        id: row.id,
+        partner_id: row.partner_id,
+        own_orders: row.own_orders,
+        distributor_orders: row.distributor_orders,
+        events: names(&row.events)?,
+        latest_wins: row.latest_wins,
+    })
 }
 
 /// A stored list of names.
@@ -113,22 +149,24 @@ pub fn names(json: &str) -> Result<Vec<String>, DbErr> {
 }
 
 /// Marks it deleted and ends what it still had to deliver.
-pub async fn delete(tx: &WriteTx, id: i64, now: i64) -> Result<(), DbErr> {
+pub async fn delete(tx: &WriteTx, there: &Model, now: i64) -> Result<(), DbErr> {
     let row = ActiveModel {
-        id: Set(id),
+        id: Set(there.id),
+        revision: Set(there.revision + 1),
         deleted_at: Set(now),
         updated_at: Set(now),
         secret: Set(String::new()),
         old_secret: Set(String::new()),
         api_token: Set(String::new()),
+        old_api_token: Set(String::new()),
         ..Default::default()
     };
     row.update(tx).await?;
     let sql = "UPDATE delivery SET status = $2, finished_at = $3
         WHERE id IN (SELECT delivery_id FROM delivery_queue WHERE subscription_id = $1)";
     let cancelled = crate::delivery::Status::Cancelled as i16;
-    batch::execute(tx, sql, vec![id.into(), cancelled.into(), now.into()]).await?;
-    batch::execute(tx, "DELETE FROM delivery_queue WHERE subscription_id = $1", vec![id.into()])
+    batch::execute(tx, sql, vec![there.id.into(), cancelled.into(), now.into()]).await?;
+    batch::execute(tx, "DELETE FROM delivery_queue WHERE subscription_id = $1", vec![there.id.into()])
         .await
         .map(|_| ())
 }

@@ -109,7 +109,8 @@ async fn settings_that_no_longer_allow_an_address_stop_it_at_once() {
     strict.callback_allow = String::new();
     let mut platform = f.ctx.platform.clone();
     platform.settings = Arc::new(strict);
-    let engine = sync_service::delivery::engine::Engine::new(&platform, Arc::new(Names(vec![]))).unwrap();
+    let engine =
+        sync_service::delivery::engine::Engine::new(&platform, Arc::new(Names(vec![]))).await.unwrap();
     engine.run_once().await.unwrap();
     assert!(receiver.received().is_empty());
     let error = f.deliveries("status=waiting").await[0]["last_error"].as_str().unwrap().to_owned();

@@ -12,12 +12,11 @@ async fn fifty_senders_send_each_delivery_once_and_each_order_in_order() {
     f.subscribe(&receiver.url("/")).await;
     let changes: Vec<_> = (1..=3).flat_map(|seq| (1..=150).map(move |order| change(order, seq))).collect();
     f.publish(&changes).await;
-    let senders: Vec<_> = (0..50)
-        .map(|_| {
-            let sender = f.another_sender();
-            lifecycle::spawn(async move { sender.run_once().await })
-        })
-        .collect();
+    let mut senders = Vec::new();
+    for _ in 0..50 {
+        let sender = f.another_sender().await;
+        senders.push(lifecycle::spawn(async move { sender.run_once().await }));
+    }
     for sender in senders {
         sender.await.unwrap().unwrap();
     }
@@ -41,7 +40,7 @@ async fn what_a_crashed_sender_held_goes_again_when_its_lease_is_over() {
     f.subscribe(&receiver.url("/")).await;
     f.publish(&[change(1, 1), change(1, 2)]).await;
     receiver.answer_next([Reply::hang()]);
-    let crashing = f.another_sender();
+    let crashing = f.another_sender().await;
     let task = lifecycle::spawn(async move { crashing.run_once().await });
     receiver.wait_for(1).await;
     task.abort();
@@ -64,7 +63,7 @@ async fn a_result_that_comes_after_the_lease_is_evidence_only() {
     f.publish(&[change(1, 1)]).await;
     // The first sender's request fails late, after another has delivered.
     receiver.answer_next([Reply::new(500, "late").after(std::time::Duration::from_millis(300))]);
-    let slow = f.another_sender();
+    let slow = f.another_sender().await;
     let task = lifecycle::spawn(async move { slow.run_once().await });
     receiver.wait_for(1).await;
     f.after_ms(30_001);
@@ -91,11 +90,11 @@ async fn an_embedded_start_takes_up_what_the_last_process_left() {
     f.subscribe(&receiver.url("/")).await;
     f.publish(&[change(1, 1)]).await;
     receiver.answer_next([Reply::hang()]);
-    let crashing = f.another_sender();
+    let crashing = f.another_sender().await;
     let task = lifecycle::spawn(async move { crashing.run_once().await });
     receiver.wait_for(1).await;
     task.abort();
-    let started = f.another_sender();
+    let started = f.another_sender().await;
     started.recover().await.unwrap();
     started.run_once().await.unwrap();
     assert_eq!(arrived(&receiver.received()), [(1, 1), (1, 1)]);

@@ -76,8 +76,8 @@ impl Fixture {
     }
 
     /// Another sender on the same database, as another replica has it.
-    pub fn another_sender(&self) -> Engine {
-        Engine::new(&self.ctx.platform, Arc::new(SystemNames)).expect("an engine")
+    pub async fn another_sender(&self) -> Engine {
+        Engine::new(&self.ctx.platform, Arc::new(SystemNames)).await.expect("an engine")
     }
 
     pub fn after_ms(&self, ms: i64) {

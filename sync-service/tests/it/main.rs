@@ -1,11 +1,18 @@
 //! sync-service as its users meet it: events in over the bus, callbacks out over HTTP, answers to people.
 #![allow(clippy::unwrap_used)]
 
+mod actions;
 mod addresses;
+mod alerts;
 mod bad_input;
 mod claims;
+mod contract;
 mod deliveries;
 mod dialects;
+mod feed;
 mod fixture;
 mod order;
+mod order_callbacks;
+mod partner_sync;
+mod statements;
 mod subscriptions;

@@ -18,7 +18,8 @@ async fn a_subscription_is_made_read_changed_and_deleted() {
     let expected = json!({
         "id": id, "partner_id": PARTNER, "url": "https://example.com/cb", "dialect": "gth", "types": [2],
         "events": ["pay", "edit"], "rate_limit": 10, "latest_wins": true, "status": "active", "status_reason": "",
-        "has_api_token": true, "created_at": f.clock.now_s(), "updated_at": f.clock.now_s(),
+        "has_api_token": true, "asymmetric": false,
+        "origin": "api", "failing_since": 0, "probe_result": "", "probed_at": 0, "created_at": f.clock.now_s(), "updated_at": f.clock.now_s(),
     });
     assert_eq!(shown, expected);
     f.after_ms(5_000);

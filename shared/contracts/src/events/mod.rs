@@ -49,7 +49,8 @@ pub const ALL: &[EventType] = &[
     of::<KeyUsed>(Reach::Durable),
     of::<DistributorChanged>(Reach::Durable),
     of::<PolicyChanged>(Reach::Broadcast),
-    of::<TokenRevoked>(Reach::Broadcast),
+    // Gateways hear it as a wake-up; sync-service keeps it, to check tokens on its drop-in entry.
+    of::<TokenRevoked>(Reach::Durable),
 ];
 
 /// The registry's line for `name`.
@@ -71,8 +72,11 @@ pub const CONSUMERS: &[ConsumerSpec] = &[
     ConsumerSpec { name: "auth.key_usage", types: &[KeyUsed::TYPE] },
     ConsumerSpec { name: "order.reports", types: &[ReportChanged::TYPE] },
     ConsumerSpec { name: "order.keys", types: &[KeyChanged::TYPE] },
+    ConsumerSpec { name: "order.partners", types: &[PartnerChanged::TYPE] },
+    ConsumerSpec { name: "report.orders", types: &[OrderStateChanged::TYPE] },
     ConsumerSpec { name: "sync.orders", types: &[OrderStateChanged::TYPE] },
     ConsumerSpec { name: "sync.partners", types: &[PartnerChanged::TYPE, KeyChanged::TYPE] },
+    ConsumerSpec { name: "sync.tokens", types: &[TokenRevoked::TYPE] },
 ];
 
 /// The line of `name` in [`CONSUMERS`].

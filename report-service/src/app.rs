@@ -6,6 +6,7 @@ use actix_web::web;
 use contracts::routes::ServiceName;
 use platform::{
     Platform, Service,
+    inbox::InboxConsumer,
     service::{Shared, StartError},
 };
 use tokio::sync::{Notify, Semaphore};
@@ -13,9 +14,9 @@ use utoipa::OpenApi;
 
 use crate::{
     migrations::Migrator,
-    reports,
+    readings, reports,
     storage::{self, Storage},
-    whitelist, workbook,
+    subscribers, whitelist, workbook,
 };
 
 /// What handlers and jobs are given. Cheap to clone.
@@ -56,6 +57,8 @@ const WORKBOOKS: usize = 2;
         workbook::http::import_errors,
         workbook::http::example,
         workbook::http::convert,
+        subscribers::http::list,
+        readings::http::read,
         storage::http::download_url,
         storage::http::token,
         storage::http::copy_file,
@@ -87,9 +90,17 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
         storage::http_local::routes(cfg);
         reports::http::routes(cfg);
         whitelist::http::routes(cfg);
+        subscribers::http::routes(cfg);
+        readings::http::routes(cfg);
         workbook::http::routes(cfg);
     };
+    let orders = InboxConsumer::new(
+        subscribers::events::ORDERS,
+        ctx.platform.db.clone(),
+        ctx.platform.clock.clone(),
+        subscribers::events::Orders,
+    );
     let workers =
         vec![reports::jobs::publisher(&ctx), workbook::jobs::importer(&ctx), workbook::jobs::cleaner(&ctx)];
-    Ok(Service::new(&ctx.platform, ApiDoc::openapi(), configure, Vec::new(), workers))
+    Ok(Service::new(&ctx.platform, ApiDoc::openapi(), configure, vec![orders], workers))
 }

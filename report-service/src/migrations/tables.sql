@@ -87,3 +87,30 @@ CREATE TABLE white_list_import_error (
     cells TEXT NOT NULL,
     PRIMARY KEY (import_id, row_no)
 );
+
+-- Customers as orders tell them.
+CREATE TABLE customer (
+    id BIGINT NOT NULL PRIMARY KEY,
+    nick_name TEXT NOT NULL,
+    avatar TEXT NOT NULL,
+    mobile TEXT NOT NULL,
+    last_review_at BIGINT NOT NULL,
+    -- When the order that told this was changed last.
+    told_at BIGINT NOT NULL
+);
+CREATE INDEX customer_mobile ON customer (mobile);
+
+-- Readings that paid orders grant; the counter of used ones is kept here.
+CREATE TABLE order_right (
+    order_id BIGINT NOT NULL PRIMARY KEY,
+    number TEXT NOT NULL,
+    order_seq BIGINT NOT NULL,
+    report_id BIGINT NOT NULL,
+    customer_id BIGINT NOT NULL,
+    quota BIGINT NOT NULL,
+    used BIGINT NOT NULL,
+    -- 0 once the order was refunded.
+    open SMALLINT NOT NULL,
+    paid_at BIGINT NOT NULL
+);
+CREATE INDEX order_right_person ON order_right (report_id, customer_id, paid_at, order_id);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod contract;
+mod readings;
 mod reports;
 mod sheets;
 mod storage;

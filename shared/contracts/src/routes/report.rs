@@ -38,6 +38,8 @@ pub const ROUTES: &[Route] = &[
     slow(r("REPORT_IMPORT_ERROR", Get, "/api/report/{report_id}/import/{import_id}/error", Account)),
     r("WHITE_LIST_EXAMPLE", Get, "/api/white/example", Account),
     r("WHITE_EXPORT_CONVERT", Post, "/api/white/example", Account).body(WORKBOOK_BYTES),
+    r("GET_REPORT_CUSTOMER", Get, "/api/report/{report_id}/customer", Account),
+    r("REPORT_READ", Post, "/api/report/{report_id}/read", Account),
     r("GET_REPORT_DOWNLOADURL", Get, "/api/report/downloadurl", Account),
     r("GET_QINIU_TOKEN", Get, "/api/qiniu/token", Account),
     slow(r("QINIU_COPY_FILE", Get, "/api/qiniu/copyfile", Account)).not_idempotent(),

@@ -72,7 +72,6 @@ pub const CONSUMERS: &[ConsumerSpec] = &[
     ConsumerSpec { name: "auth.key_usage", types: &[KeyUsed::TYPE] },
     ConsumerSpec { name: "order.reports", types: &[ReportChanged::TYPE] },
     ConsumerSpec { name: "order.keys", types: &[KeyChanged::TYPE] },
-    ConsumerSpec { name: "order.partners", types: &[PartnerChanged::TYPE] },
     ConsumerSpec { name: "report.orders", types: &[OrderStateChanged::TYPE] },
     ConsumerSpec { name: "sync.orders", types: &[OrderStateChanged::TYPE] },
     ConsumerSpec { name: "sync.partners", types: &[PartnerChanged::TYPE, KeyChanged::TYPE] },

@@ -16,7 +16,6 @@
 //! order's row that could disagree with its last change.
 
 pub mod app;
-mod batch;
 mod changes;
 mod ctx;
 pub mod delivery;
@@ -26,6 +25,7 @@ mod moment;
 mod order_callbacks;
 mod partner_sync;
 mod partners;
+mod sql;
 mod statements;
 mod subscriptions;
 mod wire;

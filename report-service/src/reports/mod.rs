@@ -7,6 +7,7 @@
 //! Routes: `/api/report`, `/api/report/{report_id}`.
 
 pub mod http;
+mod http_bodies;
 pub mod jobs;
 mod rules;
 pub mod service;

@@ -9,6 +9,7 @@
 
 mod download;
 pub mod http;
+mod http_upload;
 pub mod jobs;
 mod parse;
 mod rules;

@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Statement, Value};
 use serde::Serialize;
 
 use super::rules::{DISTRIBUTOR, OWN};
-use crate::batch::{self, Column};
+use crate::sql::{self, Column};
 
 /// A new line of the feed.
 #[derive(Debug, Serialize)]
@@ -49,27 +49,27 @@ const COLUMNS: &[Column] = &[
 pub async fn take_seqs(tx: &WriteTx, n: usize) -> Result<i64, DbErr> {
     let sql = "UPDATE feed_head SET last_seq = last_seq + $1 WHERE id = 1 RETURNING last_seq";
     let n = i64::try_from(n).map_err(|e| DbErr::Custom(e.to_string()))?;
-    let rows = batch::query(tx, sql, vec![n.into()]).await?;
+    let rows = sql::query(tx, sql, vec![n.into()]).await?;
     let row = rows.first().ok_or_else(|| DbErr::Custom("feed_head is empty".into()))?;
     Ok(row.try_get::<i64>("", "last_seq")? - n + 1)
 }
 
 /// Which changes of these orders are in the feed already: (number, order_seq).
 pub async fn known(tx: &WriteTx, numbers: &[&str]) -> Result<HashSet<(String, i64)>, DbErr> {
-    let from = batch::texts(tx.get_database_backend(), 1, "n");
+    let from = sql::texts(tx.get_database_backend(), 1, "n");
     let sql = format!("SELECT c.number, c.order_seq FROM {from} JOIN order_change c ON c.number = n.v");
-    let rows = batch::query(tx, sql, vec![batch::ones(numbers)?]).await?;
+    let rows = sql::query(tx, sql, vec![sql::ones(numbers)?]).await?;
     rows.iter().map(|row| Ok((row.try_get("", "number")?, row.try_get("", "order_seq")?))).collect()
 }
 
 pub async fn insert(tx: &WriteTx, changes: &[NewChange]) -> Result<(), DbErr> {
-    batch::insert(tx, "order_change", COLUMNS, changes, "").await.map(|_| ())
+    sql::insert(tx, "order_change", COLUMNS, changes, "").await.map(|_| ())
 }
 
 /// Takes the feed's lock without a number: what is decided under it, the consumer sees before its next change.
 pub async fn lock_feed(tx: &WriteTx) -> Result<i64, DbErr> {
     let sql = "UPDATE feed_head SET last_seq = last_seq WHERE id = 1 RETURNING last_seq";
-    let rows = batch::query(tx, sql, vec![]).await?;
+    let rows = sql::query(tx, sql, vec![]).await?;
     let row = rows.first().ok_or_else(|| DbErr::Custom("feed_head is empty".into()))?;
     row.try_get("", "last_seq")
 }
@@ -77,13 +77,13 @@ pub async fn lock_feed(tx: &WriteTx) -> Result<i64, DbErr> {
 /// Notes the first number of a day, if it is that day's first.
 pub async fn note_day(tx: &WriteTx, day: i64, first_seq: i64) -> Result<(), DbErr> {
     let sql = "INSERT INTO feed_day (day, first_seq) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    batch::execute(tx, sql, vec![day.into(), first_seq.into()]).await.map(|_| ())
+    sql::execute(tx, sql, vec![day.into(), first_seq.into()]).await.map(|_| ())
 }
 
 /// The number before the first one that was given on `day` or later; `None` when there is none yet.
 pub async fn seq_before_day<C: ConnectionTrait>(conn: &C, day: i64) -> Result<Option<i64>, DbErr> {
     let sql = "SELECT first_seq - 1 AS seq FROM feed_day WHERE day >= $1 ORDER BY day LIMIT 1";
-    let rows = batch::query(conn, sql, vec![day.into()]).await?;
+    let rows = sql::query(conn, sql, vec![day.into()]).await?;
     rows.first().map(|row| row.try_get("", "seq")).transpose()
 }
 
@@ -160,7 +160,7 @@ pub async fn placed_between<C: ConnectionTrait>(
         behind.0.into(),
         behind.1.into(),
     ];
-    let rows = batch::query(conn, sql, values).await?;
+    let rows = sql::query(conn, sql, values).await?;
     rows.iter()
         .map(|row| {
             let place = (row.try_get("", "placed_at")?, row.try_get("", "placed_seq")?);

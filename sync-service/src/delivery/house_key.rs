@@ -10,7 +10,7 @@ use platform::Platform;
 use sea_orm::{DbErr, QueryResult};
 use secrecy::ExposeSecret;
 
-use crate::{batch, changes::store::lock_feed};
+use crate::{changes::store::lock_feed, sql};
 
 const CONTEXT: &str = "callback:house_key";
 
@@ -44,7 +44,7 @@ impl HouseKey {
         let tx = platform.db.write_tx().await?;
         // Of replicas that start together one makes it.
         lock_feed(&tx).await?;
-        let rows = batch::query(&tx, NEWEST, vec![]).await?;
+        let rows = sql::query(&tx, NEWEST, vec![]).await?;
         if let Some(row) = rows.first() {
             return Self::open(platform, row);
         }
@@ -55,7 +55,7 @@ impl HouseKey {
         let sealed = platform.sealer.seal(CONTEXT, seed.as_ref());
         let sql = "INSERT INTO signing_key (public_key, private_key, created_at) VALUES ($1, $2, $3)";
         let values = vec![public.as_str().into(), sealed.into(), platform.clock.now_ms().into()];
-        batch::execute(&tx, sql, values).await?;
+        sql::execute(&tx, sql, values).await?;
         tx.commit().await?;
         Ok(Self { pair, public })
     }
@@ -81,7 +81,7 @@ impl HouseKey {
 const NEWEST: &str = "SELECT public_key, private_key FROM signing_key ORDER BY id DESC LIMIT 1";
 
 async fn newest(platform: &Platform) -> Result<Vec<QueryResult>, DbErr> {
-    batch::query(platform.db.conn(), NEWEST, vec![]).await
+    sql::query(platform.db.conn(), NEWEST, vec![]).await
 }
 
 /// Every published key, newest first.
@@ -90,7 +90,7 @@ async fn newest(platform: &Platform) -> Result<Vec<QueryResult>, DbErr> {
 /// The database is away.
 pub async fn published(platform: &Platform) -> Result<Vec<Published>, DbErr> {
     let sql = "SELECT public_key, created_at FROM signing_key ORDER BY id DESC LIMIT 100";
-    let rows = batch::query(platform.db.conn(), sql, vec![]).await?;
+    let rows = sql::query(platform.db.conn(), sql, vec![]).await?;
     rows.iter()
         .map(|row| {
             Ok(Published {

@@ -1,13 +1,12 @@
 use actix_web::web::{self, Json};
 use platform::http::{ApiError, Fields, FromFields, Query, caller::Identity};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     dialects,
-    reads::{self, ATTEMPTS, Filter, Row},
     rules::{self, Status},
+    store_reads::{self, ATTEMPTS, Filter, Row},
 };
 use crate::{
     Ctx,
@@ -92,7 +91,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    fn new(a: delivery_attempt::Model, event_id: &str, body: &reads::Body) -> Self {
+    fn new(a: delivery_attempt::Model, event_id: &str, body: &store_reads::Body) -> Self {
         Self {
             curl: rules::curl(&rules::Request {
                 url: &a.url,
@@ -191,7 +190,7 @@ async fn list(
     let ListQuery { mut filter, limit } = query.into_inner();
     filter.partner_id = identity.partner_scope().or(filter.partner_id);
     let limit = limit.unsigned_abs();
-    let mut rows = reads::list(&ctx.platform.db, &filter, ctx.platform.tz, limit + 1).await?;
+    let mut rows = store_reads::list(&ctx.platform.db, &filter, ctx.platform.tz, limit + 1).await?;
     let next_cursor = stretch(&mut rows, limit, |row| row.id);
     Ok(Json(Data::new(Stretch { data: rows.into_iter().map(Delivery::from).collect(), next_cursor })))
 }
@@ -205,15 +204,9 @@ async fn info(
     query: Query<DetailQuery>,
 ) -> Result<Json<Data<Detail>>, ApiError> {
     let db = &ctx.platform.db;
-    let found = reads::find(db, *id, identity.partner_scope()).await?;
+    let found = store_reads::find(db, *id, identity.partner_scope()).await?;
     let (row, body) = found.ok_or_else(|| ApiError::not_found("投递不存在", "no such delivery"))?;
-    let mut attempts = delivery_attempt::Entity::find()
-        .filter(delivery_attempt::Column::DeliveryId.eq(*id))
-        .filter(delivery_attempt::Column::Id.lt(query.before.unwrap_or(i64::MAX)))
-        .order_by_desc(delivery_attempt::Column::Id)
-        .limit(ATTEMPTS + 1)
-        .all(db.conn())
-        .await?;
+    let mut attempts = store_reads::attempts(db, *id, query.before).await?;
     let next_cursor = stretch(&mut attempts, ATTEMPTS, |a| a.id);
     let attempts = attempts.into_iter().map(|a| Attempt::new(a, &row.event_id, &body)).collect();
     let detail =

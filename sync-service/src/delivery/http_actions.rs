@@ -6,9 +6,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    house_key, reads,
+    house_key,
     recovery::{self, Parked},
-    store,
+    store, store_reads,
 };
 use crate::{
     Ctx,
@@ -145,7 +145,7 @@ async fn alerts(
     query: Query<AlertQuery>,
 ) -> Result<Json<Data<Stretch<Alert>>>, ApiError> {
     let partner_id = identity.partner_scope().or(query.partner_id);
-    let mut rows = reads::alerts(&ctx.platform.db, partner_id, query.before, query.limit + 1).await?;
+    let mut rows = store_reads::alerts(&ctx.platform.db, partner_id, query.before, query.limit + 1).await?;
     let next_cursor = stretch(&mut rows, query.limit, |a| a.id);
     let data = rows
         .into_iter()

@@ -28,12 +28,12 @@ pub mod jobs;
 mod lane;
 mod lanes;
 mod pump;
-pub mod reads;
 mod record;
 pub mod recovery;
 pub mod rules;
 pub mod sender;
 pub mod store;
+pub mod store_reads;
 mod target;
 pub mod trial;
 

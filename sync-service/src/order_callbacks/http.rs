@@ -13,7 +13,7 @@ use crate::{
     delivery::{
         Status,
         http::Delivery,
-        reads::{self, Filter, Row},
+        store_reads::{self, Filter, Row},
     },
     entities::subscription::Model,
     subscriptions,
@@ -82,7 +82,7 @@ async fn callbacks(
     };
     let filter =
         Filter { number: Some(number.to_string()), partner_id: Some(partner_id), ..Filter::default() };
-    let rows = reads::list(db, &filter, ctx.platform.tz, MOST).await?;
+    let rows = store_reads::list(db, &filter, ctx.platform.tz, MOST).await?;
     let subscriptions = subscriptions::store::of_partner(db, partner_id).await?;
     let standings: Vec<(Standing, &Model)> = subscriptions
         .iter()

@@ -3,8 +3,8 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 use serde::Serialize;
 
 use crate::{
-    batch::{self, Column},
     entities::subscription::{self, Entity, Model},
+    sql::{self, Column},
 };
 
 /// Whose mark: one for each (key, channel, type, api_url).
@@ -22,7 +22,7 @@ pub async fn lock_mark(tx: &WriteTx, of: &MarkOf) -> Result<i64, DbErr> {
     let sql = "INSERT INTO sync_mark (key_id, channel, source, url_sha256, seq) VALUES ($1, $2, $3, $4, 0)
         ON CONFLICT (key_id, channel, source, url_sha256) DO UPDATE SET seq = sync_mark.seq RETURNING seq";
     let values = vec![of.key_id.into(), of.channel.into(), of.source.into(), of.url_sha256.as_str().into()];
-    let rows = batch::query(tx, sql, values).await?;
+    let rows = sql::query(tx, sql, values).await?;
     rows.first().map_or(Ok(0), |row| row.try_get("", "seq"))
 }
 
@@ -35,7 +35,7 @@ pub async fn move_mark(tx: &WriteTx, of: &MarkOf, seq: i64) -> Result<(), DbErr>
         of.url_sha256.as_str().into(),
         seq.into(),
     ];
-    batch::execute(tx, sql, values).await.map(|_| ())
+    sql::execute(tx, sql, values).await.map(|_| ())
 }
 
 /// The living subscription this entry made: of a partner and type (channel 2), or of a partner and address.
@@ -77,16 +77,16 @@ pub struct NewBatch {
 const BATCH: &[Column] = &[("id", "bigint"), ("event_id", "text"), ("standard", "text"), ("gth", "text")];
 
 pub async fn insert_batches(tx: &WriteTx, batches: &[NewBatch]) -> Result<(), DbErr> {
-    batch::insert(tx, "push_batch", BATCH, batches, "").await.map(|_| ())
+    sql::insert(tx, "push_batch", BATCH, batches, "").await.map(|_| ())
 }
 
 /// Of these changes those that have no delivery to the subscription yet.
 pub async fn undelivered(tx: &WriteTx, subscription_id: i64, seqs: &[i64]) -> Result<Vec<i64>, DbErr> {
-    let from = batch::integers(tx.get_database_backend(), 1, "r");
+    let from = sql::integers(tx.get_database_backend(), 1, "r");
     let sql = format!(
         "SELECT r.v AS seq FROM {from} WHERE NOT EXISTS
             (SELECT 1 FROM delivery d WHERE d.change_seq = r.v AND d.subscription_id = $2)"
     );
-    let rows = batch::query(tx, sql, vec![batch::ones(seqs)?, subscription_id.into()]).await?;
+    let rows = sql::query(tx, sql, vec![sql::ones(seqs)?, subscription_id.into()]).await?;
     rows.iter().map(|row| row.try_get("", "seq")).collect()
 }

@@ -5,9 +5,9 @@ use platform::db::{Db, WriteTx};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set, sea_query::OnConflict};
 
 use crate::{
-    batch,
     changes::rules::Privacy,
     entities::{partner, partner_key},
+    sql,
 };
 
 /// Why the subscriptions of a disabled partner rest; also how they are found again.
@@ -61,7 +61,7 @@ async fn rest_or_wake(tx: &WriteTx, partner_id: i64, enabled: bool, now: i64) ->
         "UPDATE subscription SET status = 'disabled', status_reason = $3, updated_at = $2, revision = revision + 1
             WHERE partner_id = $1 AND status = 'active'"
     };
-    batch::execute(tx, sql, vec![partner_id.into(), now.into(), PARTNER_DISABLED.into()]).await.map(|_| ())
+    sql::execute(tx, sql, vec![partner_id.into(), now.into(), PARTNER_DISABLED.into()]).await.map(|_| ())
 }
 
 /// Keeps the highest version of a partner's key.
@@ -127,7 +127,7 @@ pub async fn key(db: &Db, key_sha256: &str) -> Result<Option<(partner_key::Model
 /// Notes that auth-service is told of the key's use; false when it was told since `not_since` (unix ms).
 pub async fn tell_used(tx: &WriteTx, key_id: i64, now: i64, not_since: i64) -> Result<bool, DbErr> {
     let sql = "UPDATE partner_key SET told_used_at = $2 WHERE id = $1 AND told_used_at < $3";
-    let done = batch::execute(tx, sql, vec![key_id.into(), now.into(), not_since.into()]).await?;
+    let done = sql::execute(tx, sql, vec![key_id.into(), now.into(), not_since.into()]).await?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -136,14 +136,12 @@ pub async fn revoke(tx: &WriteTx, account_id: i64, jti: &str, at: i64) -> Result
     let sql = "INSERT INTO revoked_token (account_id, jti, revoked_at) VALUES ($1, $2, $3)
         ON CONFLICT (account_id, jti) DO UPDATE SET revoked_at = excluded.revoked_at
         WHERE revoked_token.revoked_at < excluded.revoked_at";
-    batch::execute(tx, sql, vec![account_id.into(), jti.into(), at.into()]).await.map(|_| ())
+    sql::execute(tx, sql, vec![account_id.into(), jti.into(), at.into()]).await.map(|_| ())
 }
 
 /// Forgets revocations from before `before` (unix ms): those tokens have expired.
 pub async fn forget_revoked(tx: &WriteTx, before: i64) -> Result<(), DbErr> {
-    batch::execute(tx, "DELETE FROM revoked_token WHERE revoked_at < $1", vec![before.into()])
-        .await
-        .map(|_| ())
+    sql::execute(tx, "DELETE FROM revoked_token WHERE revoked_at < $1", vec![before.into()]).await.map(|_| ())
 }
 
 /// Was this token, issued at `issued_at_s`, ended before its time?
@@ -151,5 +149,5 @@ pub async fn is_revoked(db: &Db, account_id: i64, jti: &str, issued_at_s: i64) -
     let sql = "SELECT 1 AS dead FROM revoked_token
         WHERE account_id = $1 AND (jti = $2 OR jti = '' AND revoked_at >= $3) LIMIT 1";
     let values = vec![account_id.into(), jti.into(), (issued_at_s * 1000).into()];
-    Ok(!batch::query(db.conn(), sql, values).await?.is_empty())
+    Ok(!sql::query(db.conn(), sql, values).await?.is_empty())
 }

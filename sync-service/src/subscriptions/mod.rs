@@ -3,7 +3,7 @@
 //! Invariants: a partner sees and makes its own only; secrets are sealed and shown once, when made; a
 //! deleted subscription keeps its row (deliveries refer to it) and loses its queue.
 //!
-//! Routes: `/api/callback/subscription` and the actions below it. Others may call: [`store`] for reads, and of
+//! Routes: `/api/callback/subscription` and the actions below it. Others may call: [`store`] for store_reads, and of
 //! [`service`] what takes a transaction.
 
 pub mod http;

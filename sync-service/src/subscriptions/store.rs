@@ -8,8 +8,8 @@ use sea_orm::{
 
 use super::rules::Matcher;
 use crate::{
-    batch,
     entities::subscription::{ActiveModel, Column, Entity, Model},
+    sql,
 };
 
 /// Which subscriptions a caller asks for.
@@ -89,13 +89,13 @@ pub async fn swap_secrets(tx: &WriteTx, seen: &Model, again: [String; 4]) -> Res
     let mut values =
         vec![seen.id.into(), secret.into(), old_secret.into(), api_token.into(), old_api_token.into()];
     values.extend(seen_values.into_iter().map(|v| v.as_str().into()));
-    batch::execute(tx, sql, values).await.map(|_| ())
+    sql::execute(tx, sql, values).await.map(|_| ())
 }
 
 /// Notes what a probe found. Not a change of the subscription: senders need not read it again.
 pub async fn save_probe(tx: &WriteTx, id: i64, result: &str, now: i64) -> Result<(), DbErr> {
     let sql = "UPDATE subscription SET probe_result = $2, probed_at = $3 WHERE id = $1";
-    batch::execute(tx, sql, vec![id.into(), result.into(), now.into()]).await.map(|_| ())
+    sql::execute(tx, sql, vec![id.into(), result.into(), now.into()]).await.map(|_| ())
 }
 
 /// Active subscriptions whose receiver has acknowledged nothing for a while.
@@ -112,7 +112,7 @@ pub async fn failing(db: &Db) -> Result<Vec<Model>, DbErr> {
 pub async fn raise_alert(tx: &WriteTx, row: &Model, level: i32) -> Result<bool, DbErr> {
     let sql =
         "UPDATE subscription SET alert_level = $2 WHERE id = $1 AND alert_level < $2 AND failing_since = $3";
-    let done = batch::execute(tx, sql, vec![row.id.into(), level.into(), row.failing_since.into()]).await?;
+    let done = sql::execute(tx, sql, vec![row.id.into(), level.into(), row.failing_since.into()]).await?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -165,8 +165,8 @@ pub async fn delete(tx: &WriteTx, there: &Model, now: i64) -> Result<(), DbErr> 
     let sql = "UPDATE delivery SET status = $2, finished_at = $3
         WHERE id IN (SELECT delivery_id FROM delivery_queue WHERE subscription_id = $1)";
     let cancelled = crate::delivery::Status::Cancelled as i16;
-    batch::execute(tx, sql, vec![there.id.into(), cancelled.into(), now.into()]).await?;
-    batch::execute(tx, "DELETE FROM delivery_queue WHERE subscription_id = $1", vec![there.id.into()])
+    sql::execute(tx, sql, vec![there.id.into(), cancelled.into(), now.into()]).await?;
+    sql::execute(tx, "DELETE FROM delivery_queue WHERE subscription_id = $1", vec![there.id.into()])
         .await
         .map(|_| ())
 }

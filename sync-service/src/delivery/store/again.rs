@@ -10,7 +10,7 @@ use super::{
     },
     QueueRow,
 };
-use crate::batch;
+use crate::sql;
 
 /// A delivery that is to go again.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub async fn again(tx: &WriteTx, ids: &[i64], scope: Option<i64>) -> Result<Vec<
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let from = batch::integers(tx.get_database_backend(), 1, "r");
+    let from = sql::integers(tx.get_database_backend(), 1, "r");
     // A pushed batch stands in the line of its address; see partner_sync.
     let sql = format!(
         "SELECT d.id, d.subscription_id, d.change_seq, COALESCE(c.order_id, -d.subscription_id) AS order_id,
@@ -56,7 +56,7 @@ pub async fn again(tx: &WriteTx, ids: &[i64], scope: Option<i64>) -> Result<Vec<
         LEFT JOIN order_change c ON c.seq = d.change_seq LEFT JOIN delivery_queue q ON q.delivery_id = d.id
         WHERE $2 < 0 OR d.partner_id = $2"
     );
-    let rows = batch::query(tx, sql, vec![batch::ones(ids)?, scope.unwrap_or(-1).into()]).await?;
+    let rows = sql::query(tx, sql, vec![sql::ones(ids)?, scope.unwrap_or(-1).into()]).await?;
     rows.iter()
         .map(|row| {
             Ok(Again {
@@ -76,11 +76,11 @@ pub async fn of_changes(tx: &WriteTx, subscription_id: i64, seqs: &[i64]) -> Res
     if seqs.is_empty() {
         return Ok(Vec::new());
     }
-    let from = batch::integers(tx.get_database_backend(), 1, "r");
+    let from = sql::integers(tx.get_database_backend(), 1, "r");
     let sql = format!(
         "SELECT d.change_seq, d.id FROM {from} JOIN delivery d ON d.change_seq = r.v AND d.subscription_id = $2"
     );
-    let rows = batch::query(tx, sql, vec![batch::ones(seqs)?, subscription_id.into()]).await?;
+    let rows = sql::query(tx, sql, vec![sql::ones(seqs)?, subscription_id.into()]).await?;
     rows.iter().map(|row| Ok((row.try_get("", "change_seq")?, row.try_get("", "id")?))).collect()
 }
 
@@ -99,7 +99,7 @@ pub async fn parked(tx: &WriteTx, parked: Parked, limit: u64) -> Result<Vec<i64>
         JOIN subscription s ON s.id = q.subscription_id AND s.deleted_at = 0
         WHERE {PARKED} ORDER BY q.delivery_id LIMIT {limit}"
     );
-    let rows = batch::query(tx, sql, parked_values(parked)).await?;
+    let rows = sql::query(tx, sql, parked_values(parked)).await?;
     rows.iter().map(|row| row.try_get("", "delivery_id")).collect()
 }
 
@@ -109,7 +109,7 @@ pub async fn count_parked(db: &Db, parked: Parked) -> Result<i64, DbErr> {
         "SELECT count(*) AS n FROM delivery_queue q
         JOIN subscription s ON s.id = q.subscription_id AND s.deleted_at = 0 WHERE {PARKED}"
     );
-    let rows = batch::query(db.conn(), sql, parked_values(parked)).await?;
+    let rows = sql::query(db.conn(), sql, parked_values(parked)).await?;
     rows.first().map_or(Ok(0), |row| row.try_get("", "n"))
 }
 
@@ -118,14 +118,14 @@ pub async fn unpark(tx: &WriteTx, ids: &[i64], now: i64) -> Result<(), DbErr> {
     if ids.is_empty() {
         return Ok(());
     }
-    let from = batch::integers(tx.get_database_backend(), 1, "r");
+    let from = sql::integers(tx.get_database_backend(), 1, "r");
     let sql = format!(
         "UPDATE delivery_queue SET state = {}, next_attempt_at = $2, lease = 0, tries = 0
         FROM {from} WHERE delivery_queue.delivery_id = r.v AND delivery_queue.state = {}",
         state::BLOCKED,
         state::PARKED
     );
-    batch::execute(tx, sql, vec![batch::ones(ids)?, now.into()]).await.map(|_| ())
+    sql::execute(tx, sql, vec![sql::ones(ids)?, now.into()]).await.map(|_| ())
 }
 
 /// Ready rows that wait for their time are due now.
@@ -133,13 +133,13 @@ pub async fn hurry(tx: &WriteTx, ids: &[i64], now: i64) -> Result<(), DbErr> {
     if ids.is_empty() {
         return Ok(());
     }
-    let from = batch::integers(tx.get_database_backend(), 1, "r");
+    let from = sql::integers(tx.get_database_backend(), 1, "r");
     let sql = format!(
         "UPDATE delivery_queue SET next_attempt_at = $2
         FROM {from} WHERE delivery_queue.delivery_id = r.v AND delivery_queue.state = {} AND delivery_queue.lease = 0",
         state::READY
     );
-    batch::execute(tx, sql, vec![batch::ones(ids)?, now.into()]).await.map(|_| ())
+    sql::execute(tx, sql, vec![sql::ones(ids)?, now.into()]).await.map(|_| ())
 }
 
 /// Deliveries that were finished wait again.
@@ -147,7 +147,7 @@ pub async fn reopen(tx: &WriteTx, ids: &[i64]) -> Result<(), DbErr> {
     if ids.is_empty() {
         return Ok(());
     }
-    let from = batch::integers(tx.get_database_backend(), 1, "r");
+    let from = sql::integers(tx.get_database_backend(), 1, "r");
     let sql = format!("UPDATE delivery SET status = $2, finished_at = 0 FROM {from} WHERE delivery.id = r.v");
-    batch::execute(tx, sql, vec![batch::ones(ids)?, (Status::Waiting as i16).into()]).await.map(|_| ())
+    sql::execute(tx, sql, vec![sql::ones(ids)?, (Status::Waiting as i16).into()]).await.map(|_| ())
 }

@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use serde::Serialize;
 
 use super::{super::sender::Bodies, QUEUE_COLUMNS, QueueRow};
-use crate::batch;
+use crate::sql;
 
 /// How many jobs of a subscription are wanted.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -48,8 +48,8 @@ pub async fn claim(
         "UPDATE delivery_queue SET next_attempt_at = $3, lease = $4
         WHERE delivery_id IN ({due}) RETURNING {QUEUE_COLUMNS}"
     );
-    let values = vec![batch::param(wants)?, now.into(), until.into(), lease.into()];
-    let rows = batch::query(tx, sql, values).await?;
+    let values = vec![sql::param(wants)?, now.into(), until.into(), lease.into()];
+    let rows = sql::query(tx, sql, values).await?;
     rows.iter().map(QueueRow::read).collect()
 }
 
@@ -58,7 +58,7 @@ pub async fn next_due(db: &Db) -> Result<Vec<(i64, i64)>, DbErr> {
     let sql = "SELECT due.id, due.at FROM (SELECT s.id AS id, (SELECT q.next_attempt_at FROM delivery_queue q
             WHERE q.subscription_id = s.id AND q.state = 1 ORDER BY q.next_attempt_at LIMIT 1) AS at
         FROM subscription s WHERE s.deleted_at = 0 AND s.status = 'active') AS due WHERE due.at IS NOT NULL";
-    let rows = batch::query(db.conn(), sql, vec![]).await?;
+    let rows = sql::query(db.conn(), sql, vec![]).await?;
     rows.iter().map(|row| Ok((row.try_get("", "id")?, row.try_get("", "at")?))).collect()
 }
 
@@ -76,9 +76,9 @@ pub async fn bodies<C: ConnectionTrait>(
         [(changes, "order_change c ON c.seq = r.v"), (pushed, "push_batch c ON c.id = -r.v")]
     {
         if !wanted.is_empty() {
-            let from = batch::integers(conn.get_database_backend(), 1, "r");
+            let from = sql::integers(conn.get_database_backend(), 1, "r");
             let sql = format!("SELECT r.v AS seq, c.event_id, c.standard, c.gth FROM {from} JOIN {table}");
-            rows.extend(batch::query(conn, sql, vec![batch::ones(wanted)?]).await?);
+            rows.extend(sql::query(conn, sql, vec![sql::ones(wanted)?]).await?);
         }
     }
     rows.iter()

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult};
 use serde::Serialize;
 
 use super::super::{intake::Wanted, lane::Job, rules::Status, sender::Bodies};
-use crate::batch::{self, Column};
+use crate::sql::{self, Column};
 
 /// A new row of `delivery`.
 #[derive(Debug, Serialize)]
@@ -149,9 +149,9 @@ pub async fn lock_unfinished(tx: &WriteTx, lines: &HashSet<(i64, i64)>) -> Resul
         "SELECT q.delivery_id, q.subscription_id, q.order_id, q.order_seq, q.lease
         FROM {} JOIN delivery_queue q ON q.order_id = l.order_id AND q.subscription_id = l.subscription_id
         WHERE q.state IN (0, 1) ORDER BY q.delivery_id {lock}",
-        batch::source(backend, 1, "l", LINE)
+        sql::source(backend, 1, "l", LINE)
     );
-    let rows = batch::query(tx, sql, vec![batch::param(&lines)?]).await?;
+    let rows = sql::query(tx, sql, vec![sql::param(&lines)?]).await?;
     rows.iter()
         .map(|row| {
             Ok(Unfinished {
@@ -166,8 +166,8 @@ pub async fn lock_unfinished(tx: &WriteTx, lines: &HashSet<(i64, i64)>) -> Resul
 }
 
 pub async fn insert(tx: &WriteTx, deliveries: &[NewDelivery], queue: &[QueueRow]) -> Result<(), DbErr> {
-    batch::insert(tx, "delivery", DELIVERY, deliveries, "").await?;
-    batch::insert(tx, "delivery_queue", QUEUE, queue, "").await.map(|_| ())
+    sql::insert(tx, "delivery", DELIVERY, deliveries, "").await?;
+    sql::insert(tx, "delivery_queue", QUEUE, queue, "").await.map(|_| ())
 }
 
 /// Takes these out of the queue because a newer state goes instead.
@@ -175,11 +175,11 @@ pub async fn supersede(tx: &WriteTx, ids: &[i64], now: i64) -> Result<(), DbErr>
     if ids.is_empty() {
         return Ok(());
     }
-    let from = batch::integers(tx.get_database_backend(), 1, "r");
+    let from = sql::integers(tx.get_database_backend(), 1, "r");
     let sql =
         format!("UPDATE delivery SET status = $2, finished_at = $3 FROM {from} WHERE delivery.id = r.v");
-    let values = vec![batch::ones(ids)?, (Status::Superseded as i16).into(), now.into()];
-    batch::execute(tx, sql, values).await?;
+    let values = vec![sql::ones(ids)?, (Status::Superseded as i16).into(), now.into()];
+    sql::execute(tx, sql, values).await?;
     unqueue(tx, ids).await
 }
 
@@ -188,7 +188,7 @@ pub async fn unqueue(tx: &WriteTx, ids: &[i64]) -> Result<(), DbErr> {
     if ids.is_empty() {
         return Ok(());
     }
-    let from = batch::integers(tx.get_database_backend(), 1, "r");
+    let from = sql::integers(tx.get_database_backend(), 1, "r");
     let sql = format!("DELETE FROM delivery_queue WHERE delivery_id IN (SELECT r.v FROM {from})");
-    batch::execute(tx, sql, vec![batch::ones(ids)?]).await.map(|_| ())
+    sql::execute(tx, sql, vec![sql::ones(ids)?]).await.map(|_| ())
 }

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use serde::Serialize;
 
 use super::{super::rules::state, QUEUE_COLUMNS, QueueRow};
-use crate::batch::{self, Column};
+use crate::sql::{self, Column};
 
 /// A lease as proof of who may record a result.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -25,26 +25,26 @@ pub async fn lock_held(tx: &WriteTx, held: &[Held]) -> Result<HashSet<i64>, DbEr
     let sql = format!(
         "SELECT q.delivery_id FROM {} JOIN delivery_queue q ON q.delivery_id = h.delivery_id AND q.lease = h.lease
         ORDER BY q.delivery_id {lock}",
-        batch::source(backend, 1, "h", HELD)
+        sql::source(backend, 1, "h", HELD)
     );
-    let rows = batch::query(tx, sql, vec![batch::param(held)?]).await?;
+    let rows = sql::query(tx, sql, vec![sql::param(held)?]).await?;
     rows.iter().map(|row| row.try_get("", "delivery_id")).collect()
 }
 
 /// Gives leases back unused: the rows are due at once.
 pub async fn release(tx: &WriteTx, held: &[Held], now: i64) -> Result<(), DbErr> {
-    let from = batch::source(tx.get_database_backend(), 1, "h", HELD);
+    let from = sql::source(tx.get_database_backend(), 1, "h", HELD);
     let sql = format!(
         "UPDATE delivery_queue SET lease = 0, next_attempt_at = $2 FROM {from}
         WHERE delivery_queue.delivery_id = h.delivery_id AND delivery_queue.lease = h.lease"
     );
-    batch::execute(tx, sql, vec![batch::param(held)?, now.into()]).await.map(|_| ())
+    sql::execute(tx, sql, vec![sql::param(held)?, now.into()]).await.map(|_| ())
 }
 
 /// Ends every lease.
 pub async fn release_all(tx: &WriteTx, now: i64) -> Result<(), DbErr> {
     let sql = "UPDATE delivery_queue SET lease = 0, next_attempt_at = $1 WHERE lease <> 0";
-    batch::execute(tx, sql, vec![now.into()]).await.map(|_| ())
+    sql::execute(tx, sql, vec![now.into()]).await.map(|_| ())
 }
 
 /// A row of `delivery_attempt`.
@@ -83,7 +83,7 @@ const ATTEMPT: &[Column] = &[
 
 /// Appends attempts; one that a repeated try of this statement wrote already stays.
 pub async fn insert_attempts(tx: &WriteTx, attempts: &[NewAttempt<'_>]) -> Result<(), DbErr> {
-    batch::insert(tx, "delivery_attempt", ATTEMPT, attempts, "ON CONFLICT DO NOTHING").await.map(|_| ())
+    sql::insert(tx, "delivery_attempt", ATTEMPT, attempts, "ON CONFLICT DO NOTHING").await.map(|_| ())
 }
 
 /// What an attempt changes in `delivery`.
@@ -114,9 +114,9 @@ pub async fn progress(tx: &WriteTx, rows: &[Progress<'_>]) -> Result<(), DbErr> 
         "UPDATE delivery SET status = r.status, tries = r.tries, last_status = r.last_status,
             last_error = r.last_error, finished_at = r.finished_at
         FROM {} WHERE delivery.id = r.id",
-        batch::source(tx.get_database_backend(), 1, "r", PROGRESS)
+        sql::source(tx.get_database_backend(), 1, "r", PROGRESS)
     );
-    batch::execute(tx, sql, vec![batch::param(rows)?]).await.map(|_| ())
+    sql::execute(tx, sql, vec![sql::param(rows)?]).await.map(|_| ())
 }
 
 /// A queue row that stays: to be tried again, or parked.
@@ -138,9 +138,9 @@ pub async fn requeue(tx: &WriteTx, rows: &[Requeued]) -> Result<(), DbErr> {
     let sql = format!(
         "UPDATE delivery_queue SET state = r.state, next_attempt_at = r.next_attempt_at, tries = r.tries, lease = 0
         FROM {} WHERE delivery_queue.delivery_id = r.delivery_id",
-        batch::source(tx.get_database_backend(), 1, "r", REQUEUED)
+        sql::source(tx.get_database_backend(), 1, "r", REQUEUED)
     );
-    batch::execute(tx, sql, vec![batch::param(rows)?]).await.map(|_| ())
+    sql::execute(tx, sql, vec![sql::param(rows)?]).await.map(|_| ())
 }
 
 /// An order whose front delivery to a subscription is finished; the next one gets this lease.
@@ -176,14 +176,14 @@ pub async fn promote(tx: &WriteTx, vacated: &[Vacated]) -> Result<Vec<QueueRow>,
         RETURNING {QUEUE_COLUMNS}",
         ready = state::READY,
         blocked = state::BLOCKED,
-        from = batch::source(tx.get_database_backend(), 1, "r", VACATED)
+        from = sql::source(tx.get_database_backend(), 1, "r", VACATED)
     );
-    let rows = batch::query(tx, sql, vec![batch::param(vacated)?]).await?;
+    let rows = sql::query(tx, sql, vec![sql::param(vacated)?]).await?;
     rows.iter().map(QueueRow::read).collect()
 }
 
 /// Writes until when the breaker of a subscription keeps deliveries back (0 = it closed).
 pub async fn save_breaker(tx: &WriteTx, subscription_id: i64, open_until: i64) -> Result<(), DbErr> {
     let sql = "UPDATE subscription SET open_until = $2 WHERE id = $1";
-    batch::execute(tx, sql, vec![subscription_id.into(), open_until.into()]).await.map(|_| ())
+    sql::execute(tx, sql, vec![subscription_id.into(), open_until.into()]).await.map(|_| ())
 }

@@ -5,7 +5,7 @@ use sea_orm::DbErr;
 use serde::Serialize;
 
 use super::super::rules::state;
-use crate::batch::{self, Column};
+use crate::sql::{self, Column};
 
 /// Orders whose rows all stand behind nothing: (subscription, order). There should be none; see `jobs`.
 pub async fn orphans(tx: &WriteTx, limit: u64) -> Result<Vec<(i64, i64)>, DbErr> {
@@ -16,7 +16,7 @@ pub async fn orphans(tx: &WriteTx, limit: u64) -> Result<Vec<(i64, i64)>, DbErr>
         state::BLOCKED,
         state::READY
     );
-    let rows = batch::query(tx, sql, vec![]).await?;
+    let rows = sql::query(tx, sql, vec![]).await?;
     rows.iter().map(|row| Ok((row.try_get("", "subscription_id")?, row.try_get("", "order_id")?))).collect()
 }
 
@@ -27,7 +27,7 @@ pub async fn save_health(tx: &WriteTx, subscription_id: i64, failing_since: i64)
     } else {
         "UPDATE subscription SET failing_since = $2 WHERE id = $1 AND failing_since = 0"
     };
-    batch::execute(tx, sql, vec![subscription_id.into(), failing_since.into()]).await.map(|_| ())
+    sql::execute(tx, sql, vec![subscription_id.into(), failing_since.into()]).await.map(|_| ())
 }
 
 /// A step of the failure budget that was reached.
@@ -49,5 +49,5 @@ const ALERT: &[Column] = &[
 ];
 
 pub async fn insert_alert(tx: &WriteTx, alert: NewAlert) -> Result<(), DbErr> {
-    batch::insert(tx, "callback_alert", ALERT, &[alert], "").await.map(|_| ())
+    sql::insert(tx, "callback_alert", ALERT, &[alert], "").await.map(|_| ())
 }

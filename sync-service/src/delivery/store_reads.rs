@@ -3,9 +3,12 @@
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use platform::{clock, db::Db, ids};
-use sea_orm::{DbErr, FromQueryResult, Statement, Value};
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+};
 
 use super::rules::{Status, state};
+use crate::entities::delivery_attempt;
 
 /// Attempts shown at once.
 pub const ATTEMPTS: u64 = 50;
@@ -174,4 +177,19 @@ pub async fn alerts(
     let values = [partner_id.unwrap_or(-1).into(), before.unwrap_or(i64::MAX).into()];
     let statement = Statement::from_sql_and_values(db.conn().get_database_backend(), sql, values);
     AlertRow::find_by_statement(statement).all(db.conn()).await
+}
+
+/// Attempts of a delivery before `before`, newest first, one more than [`ATTEMPTS`].
+pub async fn attempts(
+    db: &Db,
+    delivery_id: i64,
+    before: Option<i64>,
+) -> Result<Vec<delivery_attempt::Model>, DbErr> {
+    delivery_attempt::Entity::find()
+        .filter(delivery_attempt::Column::DeliveryId.eq(delivery_id))
+        .filter(delivery_attempt::Column::Id.lt(before.unwrap_or(i64::MAX)))
+        .order_by_desc(delivery_attempt::Column::Id)
+        .limit(ATTEMPTS + 1)
+        .all(db.conn())
+        .await
 }

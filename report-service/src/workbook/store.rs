@@ -41,10 +41,11 @@ pub async fn known_mobiles(
     }
     let (backend, sql) = dialect(
         conn,
-        "SELECT DISTINCT mobile FROM white_list_entry WHERE report_id = $1
-            AND mobile IN (SELECT m FROM json_array_elements_text($2::json) AS m)",
-        "SELECT DISTINCT mobile FROM white_list_entry WHERE report_id = $1
-            AND mobile IN (SELECT value FROM json_each($2))",
+        // LIMIT keeps the planner from scanning the whole report for every batch: one probe a mobile.
+        "SELECT m FROM json_array_elements_text($2::json) AS m CROSS JOIN LATERAL
+            (SELECT 1 FROM white_list_entry WHERE report_id = $1 AND mobile = m LIMIT 1) AS hit",
+        "SELECT value FROM json_each($2) WHERE EXISTS
+            (SELECT 1 FROM white_list_entry WHERE report_id = $1 AND mobile = value)",
     );
     let values = [report_id.into(), json(mobiles)?.into()];
     let rows = conn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;

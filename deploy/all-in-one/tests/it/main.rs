@@ -7,6 +7,7 @@ mod api;
 mod crash;
 mod docs_page;
 mod hostile;
+mod partners;
 mod process;
 mod start;
 mod story;

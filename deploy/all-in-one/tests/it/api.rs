@@ -74,7 +74,7 @@ async fn every_guarded_route_answers_401_without_a_token_and_with_forged_identit
         assert_eq!(answer.status(), 401, "{} {}: {}", route.name, path, answer.text());
         assert_eq!(answer.json()["status"], 6, "{}", route.name);
     }
-    system.stop();
+    system.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -90,5 +90,5 @@ async fn the_document_is_served_and_browsable_with_no_outside_request() {
             + page.matches(&format!("href=\"{outside}")).count();
         assert_eq!(links, 0, "{page}");
     }
-    system.stop();
+    system.stop().await;
 }

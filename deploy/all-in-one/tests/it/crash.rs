@@ -84,5 +84,5 @@ async fn callbacks_survive_kill_9_of_everything_between_change_and_delivery() {
         sequence.dedup(); // at least once: a repeat directly after the first is allowed
         assert_eq!(sequence, [1, 2], "{number} came out of order");
     }
-    system.stop();
+    system.stop().await;
 }

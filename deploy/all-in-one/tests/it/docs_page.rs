@@ -25,5 +25,5 @@ async fn the_docs_show_every_operation_in_a_browser_without_the_outside() {
         let shown = format!("data-path=\"{}\"", route.path);
         assert!(page.contains(&shown), "{} {} is not on the page:\n{page}", route.name, route.path);
     }
-    system.stop();
+    system.stop().await;
 }

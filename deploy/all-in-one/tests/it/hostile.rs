@@ -17,13 +17,9 @@ fn fields(document: &Value, route: &Route) -> Vec<String> {
     };
     let mut names: Vec<String> =
         schema["properties"].as_object().map(|p| p.keys().cloned().collect()).unwrap_or_default();
-    names.extend(
-        operation["parameters"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|p| (p["in"] == "query").then(|| p["name"].as_str().unwrap_or_default().to_owned())),
-    );
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let queries = parameters.filter(|p| p["in"] == "query");
+    names.extend(queries.map(|p| p["name"].as_str().unwrap_or_default().to_owned()));
     names
 }
 
@@ -162,5 +158,5 @@ async fn no_route_answers_bad_input_with_a_5xx() {
             }
         }
     }
-    system.stop();
+    system.stop().await;
 }

@@ -87,5 +87,5 @@ async fn every_sample_program_synchronises_with_its_signature() {
         ran.push(*language);
     }
     assert!(ran.contains(&"Python"), "{ran:?}");
-    system.stop();
+    system.stop().await;
 }

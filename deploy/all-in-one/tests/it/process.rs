@@ -4,8 +4,9 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
-    time::{Duration, Instant},
 };
+
+use testing::wait_until;
 
 /// The folder of this workspace's binaries.
 pub fn binary(name: &str) -> PathBuf {
@@ -50,17 +51,11 @@ impl Process {
     }
 
     /// SIGTERM, then waits for the orderly end.
-    pub fn terminate(&mut self) -> ExitStatus {
+    pub async fn terminate(&mut self) -> ExitStatus {
         let done = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
         assert!(done.success());
-        let deadline = Instant::now() + Duration::from_secs(35);
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("{} did not end in order:\n{}", self.name, self.log());
+        let child = &mut self.child;
+        wait_until(&format!("{} to end in order", self.name), async || child.try_wait().unwrap()).await
     }
 
     pub fn ended(&mut self) -> Option<ExitStatus> {

@@ -4,6 +4,9 @@ use testing::{Client, wait_until};
 
 use crate::process::{Process, binary, free_port, run};
 
+/// (arguments, variables, what the refusal names)
+type Case = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
+
 fn baodan(folder: &tempfile::TempDir) -> Command {
     let mut command = Command::new(binary("baodan"));
     command.current_dir(folder.path()).env_clear();
@@ -24,7 +27,7 @@ async fn the_admin_password_is_printed_once_and_opens_the_door() {
             client.get("/readyz").try_send().await.is_ok_and(|a| a.status() == 200)
         })
         .await;
-        assert!(process.terminate().success(), "{}", process.log());
+        assert!(process.terminate().await.success(), "{}", process.log());
         logs.push(process.log());
     }
     let password =
@@ -42,13 +45,13 @@ async fn the_admin_password_is_printed_once_and_opens_the_door() {
     let body = serde_json::json!({"account": "admin", "password": "wrong"});
     let wrong = client.post("/api/access/token").json(&body).send().await.expect_status(401).json();
     assert_eq!(wrong["status"], 6);
-    assert!(process.terminate().success(), "{}", process.log());
+    assert!(process.terminate().await.success(), "{}", process.log());
 }
 
 #[test]
 fn contradictions_end_the_start_with_78_and_one_sentence_each() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &[(&str, &str)], &str); 5] = [
+    let cases: [Case; 5] = [
         (&["--listen", "nowhere"], &[], "listen must be address:port"),
         (&["--dev", "--listen", "0.0.0.0:1"], &[], "loopback"),
         (&[], &[("BAODAN_KEYS__TOKEN", "k1:short")], "keys.token"),

@@ -24,7 +24,7 @@ async fn the_whole_story_is_told_through_the_gateway_twice() {
     let logs = system.logs();
     assert!(!logs.contains(PASSWORD), "the password is in a log");
     assert!(!logs.contains("apikey=bk_"), "a supplier's key is in a log");
-    system.stop();
+    system.stop().await;
 }
 
 /// The README's first command, with an end.

@@ -85,9 +85,9 @@ impl System {
     }
 
     /// SIGTERM to every process, gateway first; each must end in order.
-    pub fn stop(&mut self) {
+    pub async fn stop(&mut self) {
         for process in self.processes.iter_mut().rev() {
-            let status = process.terminate();
+            let status = process.terminate().await;
             assert!(status.success(), "{} ended with {status}:\n{}", process.name(), process.log());
         }
     }

@@ -19,7 +19,12 @@ pub const ROUTES: &[Route] = &[
     r("CALLBACK_SUBSCRIPTION_ADD", Post, "/api/callback/subscription", AccountOrPartner),
     r("CALLBACK_SUBSCRIPTION_INFO", Get, "/api/callback/subscription/{subscription_id}", AccountOrPartner),
     r("CALLBACK_SUBSCRIPTION_MODIFY", Put, "/api/callback/subscription/{subscription_id}", AccountOrPartner),
-    r("CALLBACK_SUBSCRIPTION_DELETE", Delete, "/api/callback/subscription/{subscription_id}", AccountOrPartner),
+    r(
+        "CALLBACK_SUBSCRIPTION_DELETE",
+        Delete,
+        "/api/callback/subscription/{subscription_id}",
+        AccountOrPartner,
+    ),
     r("CALLBACK_SUBSCRIPTION_PAUSE", Post, subscription!("pause"), AccountOrPartner),
     r("CALLBACK_SUBSCRIPTION_RESUME", Post, subscription!("resume"), AccountOrPartner),
     r("CALLBACK_SUBSCRIPTION_TEST", Post, subscription!("test"), AccountOrPartner),

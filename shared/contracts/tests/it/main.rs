@@ -8,9 +8,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use contracts::{
     event::{Event, Payload},
     events::{
-        self, DistributorChanged, KeyChanged, KeyUsed, OrderStateChanged, PartnerChanged, PolicyChanged, ReadingUsed,
-        ReportChanged, TokenRevoked, WhitelistBatchChanged,
-        WhitelistChanged,
+        self, DistributorChanged, KeyChanged, KeyUsed, OrderStateChanged, PartnerChanged, PolicyChanged,
+        ReadingUsed, ReportChanged, TokenRevoked, WhitelistBatchChanged, WhitelistChanged,
     },
 };
 use serde_json::Value;
@@ -53,7 +52,12 @@ fn assert_kept(name: &str, path: &str, old: &Value, new: &Value) {
         (Value::Object(old), Value::Object(new)) => {
             for (key, value) in old {
                 let path = format!("{path}.{key}");
-                assert_kept(name, &path, value, new.get(key).unwrap_or_else(|| panic!("{name}: {path} is not read")));
+                assert_kept(
+                    name,
+                    &path,
+                    value,
+                    new.get(key).unwrap_or_else(|| panic!("{name}: {path} is not read")),
+                );
             }
         }
         _ => assert_eq!(old, new, "{name}: {path} is read as something else"),
@@ -91,7 +95,8 @@ fn another_type_or_a_newer_version_is_refused() {
 fn every_consumer_reads_durable_events_of_the_registry() {
     for consumer in events::CONSUMERS {
         for kind in consumer.types {
-            let found = events::lookup(kind).unwrap_or_else(|| panic!("{}: {kind} is no event", consumer.name));
+            let found =
+                events::lookup(kind).unwrap_or_else(|| panic!("{}: {kind} is no event", consumer.name));
             assert_eq!(found.reach, events::Reach::Durable, "{}: {kind} is a broadcast", consumer.name);
         }
     }

@@ -23,7 +23,8 @@ pub struct OneOrder {
     pub current_page: u64,
     pub last_page: u64,
     pub total: u64,
-    pub date: AdminOrderInfo,
+    #[serde(rename = "date")]
+    pub order: AdminOrderInfo,
 }
 
 /// One order with its invoice.
@@ -36,6 +37,6 @@ pub async fn info(
     number: web::Path<OrderNumber>,
 ) -> Result<web::Json<OneOrder>, ApiError> {
     let order = store::by_number(ctx.platform.db.conn(), &number).await?.ok_or_else(wire::no_such_order)?;
-    let date = AdminOrderInfo { order: order.into(), invoice_info: InvoiceInfo::default() };
-    Ok(web::Json(OneOrder { status: 0, current_page: 1, last_page: 1, total: 1, date }))
+    let order = AdminOrderInfo { order: order.into(), invoice_info: InvoiceInfo::default() };
+    Ok(web::Json(OneOrder { status: 0, current_page: 1, last_page: 1, total: 1, order }))
 }

@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 
 /// An order. Customer and goods are copied as they were when it was placed: what was bought does not change
 /// with its title, and no list needs a join.
-#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "orders")]
 pub struct Model {
     /// Time-ordered; its millisecond is `checkout_at`.

@@ -106,7 +106,7 @@ pub struct Edit {
 #[derive(Debug)]
 pub enum Edited {
     /// The state moved.
-    Moved(orders::Model),
+    Moved,
     /// Counters were saved; that is no change of state.
     Counted,
     /// It says what stands there already.
@@ -265,7 +265,7 @@ impl Lifecycle {
         if let Some((event, to)) = event {
             let to = rules::next_fulfil(from, event, Some(to))?;
             self.arrive(&mut after, to);
-            return self.save(tx, before, after, event.name(), by).await.map(Edited::Moved);
+            return self.save(tx, before, after, event.name(), by).await.map(|_| Edited::Moved);
         }
         if after == before {
             return Ok(Edited::Same);
@@ -307,7 +307,7 @@ impl Lifecycle {
         after.now_num = now_num.unwrap_or(before.now_num);
         after.refund_fen = rules::refund_fen(before.total_fen, before.need_num_0, before.start_num, now_num);
         self.arrive(&mut after, to);
-        self.save(tx, before, after, FulfilEvent::Refund.name(), by).await.map(Edited::Moved)
+        self.save(tx, before, after, FulfilEvent::Refund.name(), by).await.map(|_| Edited::Moved)
     }
 
     /// Sets a fulfilment state and the times that go with it.

@@ -10,8 +10,8 @@ use platform::{
 use utoipa::OpenApi;
 
 use crate::{
-    admin_orders, customers, goods, intake, intake::Numbers, lifecycle::Lifecycle, migrations::Migrator,
-    supplier,
+    admin_orders, customers, goods, intake, intake::Numbers, invoices, lifecycle::Lifecycle,
+    migrations::Migrator, partners, readings, requests, supplier,
 };
 
 /// What every handler and job of this service is given. Cheap to clone.
@@ -28,13 +28,24 @@ pub struct Ctx {
     goods::http::add,
     goods::http::info,
     goods::http::modify,
+    goods::http::delete,
+    supplier::http_preview::preview,
     customers::http::add,
     intake::http::place,
     intake::http::pay,
     intake::http::cancel,
+    requests::http::ask,
+    invoices::http::save,
     admin_orders::http::info,
+    admin_orders::http_timeline::timeline,
     supplier::http::entry_get,
     supplier::http::entry_post,
+    supplier::http_clean::list,
+    supplier::http_clean::claim,
+    supplier::http_clean::ack,
+    supplier::http_clean::give_back,
+    supplier::http_clean::edit,
+    supplier::http_clean::refund,
 ))]
 struct ApiDoc;
 
@@ -53,19 +64,29 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
     };
     let (db, clock) = (&platform.db, &platform.clock);
     let reports = goods::events::Reports { clock: clock.clone() };
+    let partners = partners::events::Partners { clock: clock.clone() };
+    let read = readings::events::Readings { lifecycle: ctx.lifecycle.clone() };
     let consumers = vec![
         InboxConsumer::new("order.reports", db.clone(), clock.clone(), reports),
         InboxConsumer::new("order.keys", db.clone(), clock.clone(), supplier::events::Keys),
+        InboxConsumer::new("order.partners", db.clone(), clock.clone(), partners),
+        InboxConsumer::new("order.readings", db.clone(), clock.clone(), read),
     ];
-    let workers = vec![intake::jobs::timeouts(ctx.clone())];
+    let mut workers = supplier::jobs::workers(&ctx);
+    workers.push(intake::jobs::timeouts(ctx.clone()));
     let data = web::Data::new(ctx);
     let configure = move |cfg: &mut web::ServiceConfig| {
         cfg.app_data(data.clone());
         goods::http::routes(cfg);
         customers::http::routes(cfg);
         intake::http::routes(cfg);
+        requests::http::routes(cfg);
+        invoices::http::routes(cfg);
         admin_orders::http::routes(cfg);
+        admin_orders::http_timeline::routes(cfg);
         supplier::http::routes(cfg);
+        supplier::http_clean::routes(cfg);
+        supplier::http_preview::routes(cfg);
     };
     Ok(Service::new(&platform, ApiDoc::openapi(), configure, consumers, workers))
 }

@@ -1,8 +1,10 @@
 //! Orders and what they need: goods, customers, the two states of an order, the suppliers' entry.
 //!
-//! Tables: `goods`, `customer`, `orders`, `order_history`, `late_payment`, `supplier_key`, `supplier_batch`.
-//! Events in: `report.changed` (goods in step), `key.changed` (who may download). Events out:
-//! `order.state_changed`, written by `lifecycle` in the transaction of each change.
+//! Tables: `goods`, `customer`, `orders`, `order_history`, `late_payment`, `invoice`, `supplier_key`,
+//! `supplier_batch`, `partner_goods`.
+//! Events in: `report.changed` (goods in step), `key.changed` (who may download),
+//! `partner.changed` (whose goods), `reading.used`. Events out: `order.state_changed`, written by `lifecycle` in the transaction
+//! of each change, and `key.used`.
 //!
 //! Invariant: no code outside `lifecycle` writes an order's payment or fulfilment state.
 
@@ -12,7 +14,11 @@ mod customers;
 mod entities;
 mod goods;
 mod intake;
+mod invoices;
 pub mod lifecycle;
 mod migrations;
+mod partners;
+mod readings;
+mod requests;
 mod supplier;
 mod wire;

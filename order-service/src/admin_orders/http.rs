@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     app::Ctx,
+    invoices,
     wire::{self, OrderNumber},
 };
 
@@ -37,6 +38,8 @@ pub async fn info(
     number: web::Path<OrderNumber>,
 ) -> Result<web::Json<OneOrder>, ApiError> {
     let order = store::by_number(ctx.platform.db.conn(), &number).await?.ok_or_else(wire::no_such_order)?;
-    let order = AdminOrderInfo { order: order.into(), invoice_info: InvoiceInfo::default() };
+    let invoice = invoices::find(ctx.platform.db.conn(), order.id).await?;
+    let invoice_info = invoice.map(InvoiceInfo::from).unwrap_or_default();
+    let order = AdminOrderInfo { order: order.into(), invoice_info };
     Ok(web::Json(OneOrder { status: 0, current_page: 1, last_page: 1, total: 1, order }))
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    entities::{goods, orders},
+    entities::{goods, invoice, orders},
     wire::seconds,
 };
 
@@ -187,7 +187,7 @@ impl Serialize for Yuan {
 /// The invoice of an order; without one all keys stand there, "" and 0.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct InvoiceInfo {
-    /// `state` and `status` carry the same figure; 0 = no invoice.
+    /// `state` and `status` carry the same figure: 0 no invoice, 1 asked for, 2 issued.
     pub state: i32,
     pub status: i32,
     pub create_time: i64,
@@ -209,6 +209,29 @@ pub struct InvoiceInfo {
     pub vat_bank_account: String,
     /// 1 person, 2 company.
     pub invoice_option: i32,
+}
+
+impl From<invoice::Model> for InvoiceInfo {
+    fn from(i: invoice::Model) -> Self {
+        Self {
+            state: i32::from(i.state),
+            status: i32::from(i.state),
+            create_time: seconds(i.created_at),
+            is_vat: i32::from(i.is_vat),
+            invoice_title: i.invoice_title,
+            invoice_amount: Yuan(i.amount_fen),
+            invoice_tax_num: i.invoice_tax_num,
+            vat_name: i.vat_name,
+            vat_mail_address: i.vat_mail_address,
+            vat_company_name: i.vat_company_name,
+            vat_company_address: i.vat_company_address,
+            vat_company_mobile: i.vat_company_mobile,
+            vat_telphone: i.vat_telphone,
+            vat_bank_name: i.vat_bank_name,
+            vat_bank_account: i.vat_bank_account,
+            invoice_option: i32::from(i.invoice_option),
+        }
+    }
 }
 
 /// 23: an order with its invoice.

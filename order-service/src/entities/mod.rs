@@ -2,7 +2,9 @@
 
 pub mod customer;
 pub mod goods;
+pub mod invoice;
 pub mod late_payment;
+pub mod order_history;
 pub mod orders;
 pub mod supplier_batch;
 pub mod supplier_key;

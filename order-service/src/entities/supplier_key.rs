@@ -16,6 +16,8 @@ pub struct Model {
     pub enabled: bool,
     /// Dead after this; 0 = never.
     pub expires_at: i64,
+    /// When its use was last told; not from the event.
+    pub used_at: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

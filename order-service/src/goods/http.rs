@@ -18,7 +18,8 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
     cfg.route("/api/goods", web::get().to(list))
         .route("/api/goods", web::post().to(add))
         .route("/api/goods/{goods_id}", web::get().to(info))
-        .route("/api/goods/{goods_id}", web::put().to(modify));
+        .route("/api/goods/{goods_id}", web::put().to(modify))
+        .route("/api/goods/{goods_id}", web::delete().to(delete));
 }
 
 /// Longest template, characters.
@@ -260,5 +261,19 @@ pub async fn modify(
     body: Body<GoodsBody>,
 ) -> Result<web::Json<Data<Id>>, ApiError> {
     service::modify(&ctx, *id, &body).await?;
+    Ok(web::Json(Data::of(Id { id: *id })))
+}
+
+/// Takes service goods off the list and out of sale; their orders live on.
+#[utoipa::path(delete, path = "/api/goods/{goods_id}", operation_id = "GOODS_DELETE", tag = "goods",
+    params(("goods_id" = i64, Path)),
+    responses((status = 200, body = Data<Id>), (status = 400, description = "goods of a report"),
+        (status = 404, description = "no such goods")))]
+pub async fn delete(
+    ctx: web::Data<Ctx>,
+    _identity: Identity,
+    id: web::Path<i64>,
+) -> Result<web::Json<Data<Id>>, ApiError> {
+    service::delete(&ctx, *id).await?;
     Ok(web::Json(Data::of(Id { id: *id })))
 }

@@ -21,8 +21,8 @@ impl From<GoodsError> for ApiError {
         match e {
             GoodsError::NotFound => wire::no_such_goods(),
             GoodsError::FollowsReport => Self::refused(
-                "报告商品的名称、价格等随报告变化，这里只能修改所属合作方",
-                "a report's goods follow the report; only the partner can be changed here",
+                "报告商品的名称、价格等随报告变化，也随报告删除，这里只能修改所属合作方",
+                "a report's goods follow the report and go with it; only the partner can be changed here",
             ),
             GoodsError::Db(e) => e.into(),
         }
@@ -55,6 +55,20 @@ pub async fn modify(ctx: &Ctx, id: i64, body: &GoodsBody) -> Result<(), GoodsErr
     }
     let mut row = present.into_active_model();
     apply(&mut row, body, ctx.platform.clock.now_ms());
+    store::update(&tx, row).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Deletes service goods, softly: orders that name them stay, and suppliers can finish those.
+pub async fn delete(ctx: &Ctx, id: i64) -> Result<(), GoodsError> {
+    let tx = ctx.platform.db.write_tx().await?;
+    let present = store::lock(&tx, id).await?.ok_or(GoodsError::NotFound)?;
+    if present.kind == goods::REPORT {
+        return Err(GoodsError::FollowsReport);
+    }
+    let mut row = present.into_active_model();
+    row.deleted_at = Set(ctx.platform.clock.now_ms());
     store::update(&tx, row).await?;
     tx.commit().await?;
     Ok(())

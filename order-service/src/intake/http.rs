@@ -25,7 +25,7 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
 const MAX_SIZE: i64 = 1_000_000_000;
 const MAX_COUNT: i64 = 1_000_000_000_000;
 const MAX_EXPIRE_SECONDS: i64 = 366 * 86_400;
-const MAX_INPUT_CHARS: usize = 2000;
+pub const MAX_INPUT_CHARS: usize = 2000;
 
 /// Whose order it is.
 #[derive(Debug, Clone)]

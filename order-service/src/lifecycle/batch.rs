@@ -38,6 +38,15 @@ pub struct Claim {
     pub lease_until: i64,
 }
 
+/// Which hand-outs go back to where they were taken from.
+#[derive(Debug, Clone, Copy)]
+pub enum Release<'a> {
+    /// Those of this batch; `only` is a JSON list of service numbers, `None` = all of them.
+    Batch { id: i64, only: Option<&'a str> },
+    /// Up to `limit` whose lease ran out.
+    Expired { limit: u64 },
+}
+
 /// `UPDATE orders SET set WHERE id IN (pick) RETURNING *`. PostgreSQL locks what it picks and leaves out
 /// what others hold; the picking is materialised, or the planner may run it again for every row and take more
 /// than the limit. On SQLite `write_tx` is the only writer.
@@ -120,6 +129,70 @@ impl Lifecycle {
         };
         self.record_all(tx, &rows, moved, By { actor: &Actor::system("timeout"), reason: "" }).await?;
         Ok(rows.len())
+    }
+
+    /// Puts orders that are still in progress back to `from`, the state they were taken from; answers how many.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn release(
+        &self,
+        tx: &WriteTx,
+        which: Release<'_>,
+        from: FulfilState,
+        by: By<'_>,
+    ) -> Result<usize, LifecycleError> {
+        let (now, busy) = (self.clock.now_ms(), FulfilState::InProgress);
+        let to = rules::next_fulfil(Some(busy), FulfilEvent::Release, Some(from))?;
+        let set = "fulfil_state = $1, version = o.version + 1, updated_at = $2,
+            start_time = 0, supplier_id = 0, batch_id = 0, lease_until = 0";
+        let mut values: Vec<Value> = vec![i16::from(to).into(), now.into(), i16::from(busy).into()];
+        let mut pick = "fulfil_state = $3 AND claimed_from = $1".to_owned();
+        match which {
+            Release::Batch { id, only } => {
+                pick.push_str(" AND batch_id = $4 AND batch_id > 0");
+                values.push(id.into());
+                if let Some(only) = only {
+                    pick.push_str(match tx.get_database_backend() {
+                        DbBackend::Postgres => {
+                            " AND service_no IN (SELECT n::bigint FROM json_array_elements_text($5::json) AS n)"
+                        }
+                        _ => " AND service_no IN (SELECT value FROM json_each($5))",
+                    });
+                    values.push(only.into());
+                }
+            }
+            Release::Expired { limit } => {
+                pick.push_str(" AND lease_until > 0 AND lease_until <= $2 ORDER BY lease_until LIMIT $4");
+                values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
+            }
+        }
+        let rows = store::update_returning(tx, pick_and_set(tx, set, &pick), values).await?;
+        let moved = Moved {
+            event: FulfilEvent::Release.name(),
+            from: (PaymentState::Completed, Some(busy)),
+            to: (PaymentState::Completed, Some(to)),
+            at: now,
+        };
+        self.record_all(tx, &rows, moved, by).await?;
+        Ok(rows.len())
+    }
+
+    /// Lets a confirmed batch keep its orders; answers how many still had a lease. No change of state.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn end_lease(&self, tx: &WriteTx, batch_id: i64) -> Result<u64, DbErr> {
+        store::end_lease(tx, batch_id).await
+    }
+
+    /// Follows the readings that orders paid for: `rows` is a JSON list of `[number, left]`, each order once; a
+    /// figure that is higher than what is known changes nothing. No change of state.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn readings_left(&self, tx: &WriteTx, rows: &str) -> Result<(), DbErr> {
+        store::set_left(tx, rows).await
     }
 
     async fn record_all(

@@ -5,13 +5,14 @@
 //! caller's transaction; `version` is the order_seq, gapless per order. Counters that tick without a change
 //! of state are no change in this sense: they are saved, and travel with the next one.
 //!
-//! `rules` holds the tables as data, `service` single orders, `batch` many at once (claims, time-outs,
+//! `rules` holds the tables as data, `service` and `fulfil` single orders, `batch` many at once (claims, time-outs,
 //! leases), `store` the statements. Other features call [`Lifecycle`].
 
 mod batch;
+mod fulfil;
 pub mod rules;
 mod service;
 mod store;
 
-pub use batch::{Claim, Span};
+pub use batch::{Claim, Release, Span};
 pub use service::{By, Edit, Edited, Lifecycle, LifecycleError, Paid, Payment};

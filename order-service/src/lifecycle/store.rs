@@ -2,7 +2,7 @@ use contracts::identity::Actor;
 use platform::db::{self, WriteTx};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult,
-    IntoActiveModel, QueryFilter, QuerySelect, Statement, Value,
+    IntoActiveModel, QueryFilter, QuerySelect, Statement, Value, sea_query::Expr,
 };
 
 use crate::entities::{late_payment, orders};
@@ -58,7 +58,12 @@ pub(super) async fn replace(
         login_state,
         start_time,
         end_time,
-        lease_until
+        lease_until,
+        aa,
+        bb,
+        cc,
+        dd,
+        ee
     );
     let done = orders::Entity::update_many()
         .set(row)
@@ -170,4 +175,32 @@ pub(super) async fn insert_late_payment(tx: &WriteTx, row: late_payment::Model) 
         .exec_without_returning(tx)
         .await
         .map(|_| ())
+}
+
+/// Ends the lease of a batch's orders for good; answers how many still had one.
+pub(super) async fn end_lease(tx: &WriteTx, batch_id: i64) -> Result<u64, DbErr> {
+    let done = orders::Entity::update_many()
+        .col_expr(orders::Column::LeaseUntil, Expr::val(0_i64))
+        .filter(orders::Column::BatchId.eq(batch_id))
+        .filter(orders::Column::BatchId.gt(0))
+        .filter(orders::Column::LeaseUntil.gt(0))
+        .exec(tx)
+        .await?;
+    Ok(done.rows_affected)
+}
+
+/// Sets what is used of orders' readings from what is left. `rows` is a JSON list of `[number, left]`, each
+/// order once; a figure that is higher than what is known changes nothing.
+pub(super) async fn set_left(tx: &WriteTx, rows: &str) -> Result<(), DbErr> {
+    let (backend, sql) = db::dialect(
+        tx,
+        "UPDATE orders SET read_used = read_quota - v.rest
+            FROM (SELECT e->>0 AS number, (e->>1)::bigint AS rest FROM json_array_elements($1::json) AS e) AS v
+            WHERE orders.number = v.number AND v.rest >= 0 AND read_quota - v.rest > read_used",
+        "UPDATE orders SET read_used = read_quota - v.rest
+            FROM (SELECT json_extract(value, '$[0]') AS number, json_extract(value, '$[1]') AS rest
+                FROM json_each($1)) AS v
+            WHERE orders.number = v.number AND v.rest >= 0 AND read_quota - v.rest > read_used",
+    );
+    tx.execute_raw(Statement::from_sql_and_values(backend, sql, [rows.into()])).await.map(|_| ())
 }

@@ -169,7 +169,8 @@ CREATE TABLE supplier_key (
     goods_ids TEXT NOT NULL,
     key_sha256 TEXT NOT NULL UNIQUE,
     enabled BOOLEAN NOT NULL,
-    expires_at BIGINT NOT NULL DEFAULT 0
+    expires_at BIGINT NOT NULL DEFAULT 0,
+    used_at BIGINT NOT NULL DEFAULT 0
 );
 
 CREATE TABLE supplier_batch (
@@ -183,5 +184,34 @@ CREATE TABLE supplier_batch (
     acked_at BIGINT NOT NULL DEFAULT 0,
     created_at BIGINT NOT NULL,
     UNIQUE (supplier_id, batch_no)
+);
+CREATE INDEX supplier_batch_created_at ON supplier_batch (created_at);
+
+CREATE TABLE invoice (
+    order_id BIGINT NOT NULL PRIMARY KEY,
+    state SMALLINT NOT NULL CHECK (state IN (1, 2)),
+    is_vat SMALLINT NOT NULL,
+    invoice_option SMALLINT NOT NULL,
+    amount_fen BIGINT NOT NULL CHECK (amount_fen > 0),
+    invoice_title TEXT NOT NULL,
+    invoice_tax_num TEXT NOT NULL,
+    vat_name TEXT NOT NULL,
+    vat_mail_address TEXT NOT NULL,
+    vat_company_name TEXT NOT NULL,
+    vat_company_address TEXT NOT NULL,
+    vat_company_mobile TEXT NOT NULL,
+    vat_telphone TEXT NOT NULL,
+    vat_bank_name TEXT NOT NULL,
+    vat_bank_account TEXT NOT NULL,
+    actor_name TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+
+-- What a partner's own page last said of its goods.
+CREATE TABLE partner_goods (
+    partner_id BIGINT NOT NULL PRIMARY KEY,
+    version BIGINT NOT NULL,
+    goods_ids TEXT NOT NULL
 );
 "#;

@@ -32,6 +32,7 @@ impl Consumer for Keys {
                     key_sha256: key.key_sha256,
                     enabled: key.enabled,
                     expires_at: key.expires_at,
+                    used_at: 0,
                 };
                 store::keep_key(tx, &row).await?;
             }

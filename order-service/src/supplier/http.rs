@@ -5,13 +5,15 @@ use contracts::order_state::FulfilState;
 use platform::http::{ApiError, Fields, FromFields, body::Merged, context::RequestContext};
 
 use super::{
+    access::Supplier,
+    hand_out::{HandOut, Wish},
     print::Printer,
     rules::{Format, RowStyle, TemplateError},
-    service::{self, HandOut, Supplier, Wish},
+    service,
 };
 use crate::{app::Ctx, lifecycle::Edit};
 
-const ENTRY: &str = "/admin_jiuwuxiaohun.php";
+pub(super) const ENTRY: &str = "/admin_jiuwuxiaohun.php";
 
 pub fn routes(cfg: &mut web::ServiceConfig) {
     let entry = web::resource(ENTRY)
@@ -24,7 +26,7 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
 const MAX_PAGE_SIZE: u64 = 10_000;
 const DEFAULT_PAGE_SIZE: u64 = 1000;
 /// Counters beyond this are a slip of the supplier's program.
-const MAX_COUNT: i64 = 1_000_000_000_000_000;
+pub(super) const MAX_COUNT: i64 = 1_000_000_000_000_000;
 
 /// Which interface is meant.
 struct Call {
@@ -69,7 +71,7 @@ impl FromFields for Download {
     }
 }
 
-fn required_state(f: &mut Fields<'_>) -> FulfilState {
+pub(super) fn required_state(f: &mut Fields<'_>) -> FulfilState {
     let code = f.required_text("state", 20);
     FulfilState::from_code(&code).unwrap_or_else(|| {
         if !code.is_empty() {
@@ -79,7 +81,7 @@ fn required_state(f: &mut Fields<'_>) -> FulfilState {
     })
 }
 
-fn newest_first(f: &mut Fields<'_>) -> bool {
+pub(super) fn newest_first(f: &mut Fields<'_>) -> bool {
     match f.optional_text("sort_type", 10).unwrap_or_default().to_ascii_lowercase().as_str() {
         "" | "desc" => true,
         "asc" => false,
@@ -159,7 +161,7 @@ impl FromFields for RefundCall {
     }
 }
 
-fn optional_state(f: &mut Fields<'_>) -> Option<FulfilState> {
+pub(super) fn optional_state(f: &mut Fields<'_>) -> Option<FulfilState> {
     let code = f.optional_text("order_state", 20).filter(|c| !c.is_empty())?;
     let state = FulfilState::from_code(&code);
     if state.is_none() {
@@ -236,7 +238,7 @@ async fn down_orders(ctx: &Ctx, merged: &Merged) -> Result<HttpResponse, ApiErro
     Ok(response.streaming(Printer::new(hand_out, first, format, style).stream()))
 }
 
-fn template_error(e: TemplateError) -> ApiError {
+pub(super) fn template_error(e: TemplateError) -> ApiError {
     match e {
         TemplateError::TooLong => ApiError::invalid("format", "模板过长", "is too long"),
         TemplateError::TooManyColumns => ApiError::invalid("format", "占位符过多", "names too many columns"),

@@ -1,11 +1,19 @@
 //! The suppliers' side: download orders, report progress (`spec/supplier-api.md`).
 //!
-//! Route: the drop-in entry `/admin_jiuwuxiaohun.php`, whose clients read the body alone: HTTP 200 always.
+//! Routes: the drop-in entry `/admin_jiuwuxiaohun.php` (`http`), whose clients read the body alone: HTTP 200
+//! always; and the clean `/api/supplier/order/…` (`http_clean`) with correct codes and leased batches.
+//!
 //! Invariant: an order that is handed out with a change of state goes to exactly one caller, and its rows are
 //! sent only after that is committed. An apikey is known by its SHA-256 alone and never logged.
 
+mod access;
 pub mod events;
+mod hand_out;
 pub mod http;
+pub mod http_clean;
+pub mod http_preview;
+pub mod jobs;
+mod lease;
 mod print;
 mod rules;
 mod service;

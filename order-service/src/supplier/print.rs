@@ -6,8 +6,9 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::{
+    hand_out::HandOut,
     rules::{self, Format, RowStyle},
-    service::{HandOut, SupplierError},
+    service::SupplierError,
 };
 use crate::entities::orders;
 

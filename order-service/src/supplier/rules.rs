@@ -250,6 +250,28 @@ fn escape(text: &str) -> Option<(char, &str)> {
     Some((control, &text[2..]))
 }
 
+/// An order as it could be, for previews of goods that have none yet.
+pub fn example(goods: &goods::Model, now: i64) -> orders::Model {
+    orders::Model {
+        service_no: 10001,
+        number: "2611211404050261234".into(),
+        state: 3,
+        fulfil_state: Some(FulfilState::NotStarted.into()),
+        customer_id: 1,
+        goods_id: goods.id,
+        kind: goods.kind.clone(),
+        title: goods.name.clone(),
+        price_fen: goods.price_fen,
+        size: 100,
+        total_fen: goods.price_fen.saturating_mul(100),
+        need_num_0: 100,
+        checkout_at: now,
+        paid_at: now,
+        aa: "https://example.com/1".into(),
+        ..Default::default()
+    }
+}
+
 /// How an answer is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {

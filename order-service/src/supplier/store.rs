@@ -41,6 +41,17 @@ pub(super) async fn key_by_hash(db: &Db, sha256: &str) -> Result<Option<supplier
     supplier_key::Entity::find().filter(supplier_key::Column::KeySha256.eq(sha256)).one(db.conn()).await
 }
 
+/// Notes that a key is in use, unless that was noted after `before`.
+pub(super) async fn mark_used(tx: &WriteTx, key_id: i64, now: i64, before: i64) -> Result<bool, DbErr> {
+    let done = supplier_key::Entity::update_many()
+        .col_expr(supplier_key::Column::UsedAt, Expr::val(now))
+        .filter(supplier_key::Column::KeyId.eq(key_id))
+        .filter(supplier_key::Column::UsedAt.lte(before))
+        .exec(tx)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
 /// The orders of these goods in this state: what `orders_work` is made for.
 fn work(goods_id: i64, state: FulfilState) -> Condition {
     Condition::all().add(Column::GoodsId.eq(goods_id)).add(Column::FulfilState.eq(i16::from(state)))
@@ -62,6 +73,19 @@ pub(super) async fn work_rows(
     limit: u64,
 ) -> Result<Vec<orders::Model>, DbErr> {
     within(orders::Entity::find().filter(work(goods_id, state)), span).limit(limit).all(db.conn()).await
+}
+
+/// The newest orders of these goods that are in work, whatever their state.
+pub(super) async fn newest(db: &Db, goods_id: i64, limit: u64) -> Result<Vec<orders::Model>, DbErr> {
+    let mut rows = Vec::new();
+    let span = Span { above: 0, below: i64::MAX, newest_first: true };
+    // One probe per state: the index leads with it.
+    for state in FulfilState::ALL {
+        rows.extend(work_rows(db, goods_id, state, span, limit).await?);
+    }
+    rows.sort_unstable_by_key(|o| -o.id);
+    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(rows)
 }
 
 /// Is there any? One probe, without a lock.
@@ -144,4 +168,47 @@ pub(super) async fn fence_batch(tx: &WriteTx, id: i64) -> Result<(), DbErr> {
 pub(super) async fn holds_batch(tx: &WriteTx, id: i64, fence: i64) -> Result<bool, DbErr> {
     let batch = supplier_batch::Entity::find_by_id(id).lock_exclusive().one(tx).await?;
     Ok(batch.is_some_and(|b| b.fence == fence))
+}
+
+/// A leased batch of this supplier under a lock.
+pub(super) async fn lock_batch(
+    tx: &WriteTx,
+    supplier_id: i64,
+    batch_no: &str,
+) -> Result<Option<supplier_batch::Model>, DbErr> {
+    supplier_batch::Entity::find()
+        .filter(supplier_batch::Column::SupplierId.eq(supplier_id))
+        .filter(supplier_batch::Column::BatchNo.eq(batch_no))
+        .filter(supplier_batch::Column::LeaseUntil.gt(0))
+        .lock_exclusive()
+        .one(tx)
+        .await
+}
+
+pub(super) async fn mark_acked(tx: &WriteTx, batch_id: i64, now: i64) -> Result<(), DbErr> {
+    supplier_batch::Entity::update_many()
+        .col_expr(supplier_batch::Column::AckedAt, Expr::val(now))
+        .filter(supplier_batch::Column::Id.eq(batch_id))
+        .exec(tx)
+        .await
+        .map(|_| ())
+}
+
+/// Did any lease run out? One probe of `orders_lease`.
+pub(super) async fn any_lease_over(db: &Db, now: i64) -> Result<bool, DbErr> {
+    let conn = db.conn();
+    let sql = "SELECT 1 AS found FROM orders WHERE lease_until > 0 AND lease_until <= $1 ORDER BY lease_until LIMIT 1";
+    let statement = Statement::from_sql_and_values(conn.get_database_backend(), sql, [now.into()]);
+    Ok(conn.query_one_raw(statement).await?.is_some())
+}
+
+/// Forgets batches made before `before` whose lease is over, a bounded number at a time.
+pub(super) async fn purge_batches(tx: &WriteTx, before: i64, limit: u64) -> Result<u64, DbErr> {
+    let sql = "DELETE FROM supplier_batch WHERE id IN (SELECT id FROM supplier_batch
+        WHERE created_at < $1 AND lease_until < $1 ORDER BY created_at LIMIT $2)";
+    let values = [before.into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
+    Ok(tx
+        .execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values))
+        .await?
+        .rows_affected())
 }

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod clean;
 mod contract;
 mod customers;
 mod goods;
 mod intake;
+mod life;
 mod races;
 mod supplier;
 

@@ -72,6 +72,8 @@ pub const CONSUMERS: &[ConsumerSpec] = &[
     ConsumerSpec { name: "auth.key_usage", types: &[KeyUsed::TYPE] },
     ConsumerSpec { name: "order.reports", types: &[ReportChanged::TYPE] },
     ConsumerSpec { name: "order.keys", types: &[KeyChanged::TYPE] },
+    ConsumerSpec { name: "order.partners", types: &[PartnerChanged::TYPE] },
+    ConsumerSpec { name: "order.readings", types: &[ReadingUsed::TYPE] },
     ConsumerSpec { name: "report.orders", types: &[OrderStateChanged::TYPE] },
     ConsumerSpec { name: "sync.orders", types: &[OrderStateChanged::TYPE] },
     ConsumerSpec { name: "sync.partners", types: &[PartnerChanged::TYPE, KeyChanged::TYPE] },

@@ -39,4 +39,4 @@ pub use mode::{Mode, chromium, redis_url};
 pub use raw::raw_http;
 pub use receiver::{CallbackReceiver, Received, Reply};
 pub use system::{forget_system, system_environment};
-pub use wait::{Condition, PATIENCE, wait_until};
+pub use wait::{Condition, PATIENCE, wait_at_most, wait_until};

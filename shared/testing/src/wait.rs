@@ -37,9 +37,9 @@ where
     wait_at_most(PATIENCE, what, check)
 }
 
-/// The same with a patience of the caller's own.
+/// The same with a patience of the caller's own, for what has to outwait a lease.
 #[track_caller]
-pub(crate) fn wait_at_most<C, F>(
+pub fn wait_at_most<C, F>(
     patience: Duration,
     what: &str,
     mut check: F,

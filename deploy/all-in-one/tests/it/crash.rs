@@ -1,7 +1,9 @@
 //! kill -9 between the change and its callback: the callback arrives after the restart.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use testing::{CallbackReceiver, Client, wait_until};
+use testing::{CallbackReceiver, Client, wait_at_most};
 
 use crate::system::{PASSWORD, System};
 
@@ -73,7 +75,9 @@ async fn callbacks_survive_kill_9_of_everything_between_change_and_delivery() {
     let receiver = CallbackReceiver::start_on(system.inbox_port).await;
     let expected: Vec<(String, i64)> =
         numbers.iter().flat_map(|n| [(n.clone(), 1), (n.clone(), 2)]).collect();
-    wait_until("every change to be delivered", async || {
+    // A sender that was killed with a delivery in hand leaves a lease of half a minute on it.
+    let patience = Duration::from_secs(90);
+    wait_at_most(patience, "every change to be delivered", async || {
         let arrived = arrived(&receiver);
         expected.iter().all(|e| arrived.contains(e))
     })

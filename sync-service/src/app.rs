@@ -21,7 +21,7 @@ use crate::{
     order_callbacks,
     partner_sync::{self, access::Access},
     partners::events::{PartnerChanges, TokenRevocations},
-    statements, subscriptions,
+    rewrap, statements, subscriptions,
 };
 
 #[derive(OpenApi)]
@@ -101,7 +101,7 @@ pub fn orders_consumer(ctx: &Ctx) -> InboxConsumer {
 }
 
 fn workers(ctx: &Ctx) -> Vec<Worker> {
-    let (watch, mend, rewrap) = (ctx.clone(), ctx.clone(), ctx.clone());
+    let (watch, mend, wrapper) = (ctx.clone(), ctx.clone(), ctx.clone());
     vec![
         ctx.engine.worker(),
         Worker::job("callback-watch", Duration::from_secs(60), None, move || {
@@ -114,8 +114,8 @@ fn workers(ctx: &Ctx) -> Vec<Worker> {
         }),
         // After a change of envelope keys: secrets under an old key move to the present one while all goes on.
         Worker::job("sync-rewrap-keys", Duration::from_secs(3600), None, move || {
-            let ctx = rewrap.clone();
-            async move { subscriptions::service::rewrap(&ctx).await.map(|_| Turn::Idle) }
+            let ctx = wrapper.clone();
+            async move { rewrap::run(&ctx).await.map(|_| Turn::Idle) }
         }),
     ]
 }

@@ -25,6 +25,7 @@ mod moment;
 mod order_callbacks;
 mod partner_sync;
 mod partners;
+pub mod rewrap;
 mod sql;
 mod statements;
 mod subscriptions;

@@ -111,8 +111,27 @@ impl OrderChanges {
         let numbers: HashSet<&str> = changes.iter().map(|(_, c)| c.order.number.as_str()).collect();
         let numbers: Vec<&str> = numbers.into_iter().collect();
         let mut known = store::known(tx, &numbers).await?;
+        told_of_gaps(&known, &changes);
         changes.retain(|(_, c)| known.insert((c.order.number.clone(), c.order_seq)));
         Ok(changes)
+    }
+}
+
+/// An order whose changes do not follow one another has lost one on the way (parked in an inbox, most likely): what
+/// came goes on, but somebody must look.
+fn told_of_gaps(known: &HashSet<(String, i64)>, changes: &[(&Event, OrderStateChanged)]) {
+    let mut last: HashMap<&str, i64> = HashMap::new();
+    for (number, order_seq) in known {
+        let last = last.entry(number).or_default();
+        *last = (*last).max(*order_seq);
+    }
+    for (event, change) in changes {
+        let before = last.insert(&change.order.number, change.order_seq);
+        if before.is_some_and(|seq| change.order_seq > seq + 1) {
+            metrics::counter!("order_change_gaps_total").increment(1);
+            tracing::error!(event_id = %event.id, number = change.order.number, order_seq = change.order_seq, last = before,
+                "a change of an order is missing; look for a parked event");
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use secrecy::ExposeSecret;
 
 use crate::{changes::store::lock_feed, sql};
 
-const CONTEXT: &str = "callback:house_key";
+/// What its private half is sealed for.
+pub const CONTEXT: &str = "callback:house_key";
 
 pub struct HouseKey {
     pair: Ed25519KeyPair,

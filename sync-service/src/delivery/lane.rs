@@ -50,8 +50,10 @@ pub struct Lane {
     /// Requests under way at once.
     slots: usize,
     most_slots: usize,
-    /// Unix ms: 429 with Retry-After, or a full rate window.
+    /// Unix ms: 429 with Retry-After.
     rest_until: i64,
+    /// Unix ms: its rate window is full, nothing more is claimed. What was claimed has its place in the window.
+    claim_after: i64,
     /// Moving average of answer times.
     pace_ms: f64,
     /// Since when nothing was acknowledged (unix ms), 0 = all is well.
@@ -76,6 +78,7 @@ impl Lane {
             slots: most_slots,
             most_slots,
             rest_until: 0,
+            claim_after: 0,
             pace_ms: 0.0,
             failing_since,
             gone: false,
@@ -118,6 +121,9 @@ impl Lane {
     /// How many more jobs it may hold.
     pub fn room(&self, now: i64) -> usize {
         let Ok(free) = self.slots_left(now) else { return 0 };
+        if now < self.claim_after {
+            return 0;
+        }
         let held = self.ready.len() + self.in_flight;
         if !self.breaker.is_closed() {
             return free.saturating_sub(self.ready.len());
@@ -186,8 +192,13 @@ impl Lane {
         Some(self.failing_since)
     }
 
-    /// Nothing goes before `until` (unix ms): its rate window is full.
+    /// Nothing is claimed before `until` (unix ms): its rate window is full.
     pub fn rest(&mut self, until: i64) {
-        self.rest_until = self.rest_until.max(until);
+        self.claim_after = self.claim_after.max(until);
+    }
+
+    /// Until when there is no use in claiming (unix ms), if there is such a time.
+    pub fn shut_until(&self, now: i64) -> Option<i64> {
+        self.slots_left(now).err().or((now < self.claim_after).then_some(self.claim_after))
     }
 }

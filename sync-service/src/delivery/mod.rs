@@ -20,7 +20,7 @@ mod claim;
 pub mod dialects;
 pub mod engine;
 pub mod guard;
-mod house_key;
+pub mod house_key;
 pub mod http;
 pub mod http_actions;
 pub mod intake;

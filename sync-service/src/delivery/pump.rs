@@ -7,6 +7,7 @@ use std::{
 };
 
 use platform::{
+    db::is_transient,
     lifecycle::{self, Turn},
     seal,
 };
@@ -116,7 +117,7 @@ impl Pump {
                 }
                 written = maybe(&mut recording) => {
                     recording = None;
-                    let jobs = written?;
+                    let jobs = written.inspect_err(|e| self.writing.plain |= !is_transient(e))?;
                     self.writing = Batch::default();
                     self.take_jobs(inner, jobs);
                 }
@@ -274,6 +275,7 @@ impl Pump {
                 unused: Arc::new(std::mem::take(&mut self.unused)),
                 breakers: Arc::new(self.breakers.drain().collect()),
                 health: Arc::new(self.health.drain().collect()),
+                plain: false,
             };
             // What a vacated place makes ready without a lease is there to be claimed.
             let left: Vec<i64> = self
@@ -305,7 +307,7 @@ impl Pump {
             let room = lane.room(now).min(CLAIM_ROWS - rows);
             if !lane.hungry || !lane.is_low(room) {
                 // Still hungry: a result or a timer brings it back.
-                if let Err(until) = lane.slots_left(now) {
+                if let Some(until) = lane.shut_until(now) {
                     self.lanes.set_timer(id, until);
                 }
                 continue;

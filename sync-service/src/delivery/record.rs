@@ -34,8 +34,9 @@ impl Outcome {
         self.job.tries + 1
     }
 
-    fn attempt(&self) -> NewAttempt<'_> {
+    fn attempt(&self, plain: bool) -> NewAttempt<'_> {
         let e = &self.exchange;
+        let said = |text| if plain { "" } else { text };
         NewAttempt {
             delivery_id: self.job.delivery_id,
             id: self.attempt_id,
@@ -44,16 +45,16 @@ impl Outcome {
             duration_ms: e.duration_ms,
             http_status: e.http_status.into(),
             acknowledged: self.verdict == Verdict::Delivered,
-            error: &e.error,
-            answer: &e.answer,
-            url: &e.url,
+            error: said(e.error.as_str()),
+            answer: said(e.answer.as_str()),
+            url: said(e.url.as_str()),
             signature: &e.signature,
             sign: &e.sign,
             next_attempt_at: if let Verdict::Retry(at) = self.verdict { at } else { 0 },
         }
     }
 
-    fn progress(&self, now: i64) -> Progress<'_> {
+    fn progress(&self, now: i64, plain: bool) -> Progress<'_> {
         let (status, finished_at) = match self.verdict {
             Verdict::Delivered => (Status::Delivered, now),
             Verdict::Parked => (Status::Parked, now),
@@ -64,7 +65,7 @@ impl Outcome {
             status: status as i16,
             tries: self.try_no(),
             last_status: self.exchange.http_status.into(),
-            last_error: &self.exchange.error,
+            last_error: if plain { "" } else { &self.exchange.error },
             finished_at,
         }
     }
@@ -101,6 +102,8 @@ pub struct Batch {
     pub breakers: Arc<Vec<(i64, i64)>>,
     /// Since when nothing is acknowledged, or 0, by subscription, where that changed.
     pub health: Arc<Vec<(i64, i64)>>,
+    /// Leave out what receivers said: the database would not take the batch with it.
+    pub plain: bool,
 }
 
 impl Batch {
@@ -114,7 +117,7 @@ pub async fn write(db: &Db, batch: &Batch, now: i64) -> Result<Vec<Job>, DbErr> 
     let tx = db.write_tx().await?;
     let mut jobs = Vec::new();
     if !batch.outcomes.is_empty() {
-        jobs = write_outcomes(&tx, &batch.outcomes, now).await?;
+        jobs = write_outcomes(&tx, &batch.outcomes, now, batch.plain).await?;
     }
     if !batch.unused.is_empty() {
         store::release(&tx, &batch.unused, now).await?;
@@ -129,14 +132,19 @@ pub async fn write(db: &Db, batch: &Batch, now: i64) -> Result<Vec<Job>, DbErr> 
     Ok(jobs)
 }
 
-async fn write_outcomes(tx: &WriteTx, outcomes: &[Outcome], now: i64) -> Result<Vec<Job>, DbErr> {
+async fn write_outcomes(
+    tx: &WriteTx,
+    outcomes: &[Outcome],
+    now: i64,
+    plain: bool,
+) -> Result<Vec<Job>, DbErr> {
     let held: Vec<Held> = outcomes.iter().map(Outcome::held).collect();
     let ours = store::lock_held(tx, &held).await?;
     // A result that comes after the lease ran out is evidence, no more: another may be at work on the delivery.
-    let attempts: Vec<_> = outcomes.iter().map(Outcome::attempt).collect();
+    let attempts: Vec<_> = outcomes.iter().map(|o| o.attempt(plain)).collect();
     store::insert_attempts(tx, &attempts).await?;
     let mine: Vec<&Outcome> = outcomes.iter().filter(|o| ours.contains(&o.job.delivery_id)).collect();
-    let progress: Vec<_> = mine.iter().map(|o| o.progress(now)).collect();
+    let progress: Vec<_> = mine.iter().map(|o| o.progress(now, plain)).collect();
     store::progress(tx, &progress).await?;
     let done: Vec<i64> =
         mine.iter().filter(|o| o.verdict == Verdict::Delivered).map(|o| o.job.delivery_id).collect();

@@ -279,38 +279,6 @@ pub async fn rotate_secret(
     Ok(secret)
 }
 
-/// Seals what lies under an old envelope key with the present one; answers how many subscriptions had such.
-pub async fn rewrap(ctx: &Ctx) -> Result<usize, DbErr> {
-    let sealer = &ctx.platform.sealer;
-    let stale = |sealed: &str| !sealed.is_empty() && sealer.needs_rewrap(sealed);
-    let mut done = 0;
-    for row in store::all_secrets(&ctx.platform.db).await? {
-        let secrets = [
-            (Sealed::Secret, &row.secret),
-            (Sealed::Secret, &row.old_secret),
-            (Sealed::ApiToken, &row.api_token),
-            (Sealed::ApiToken, &row.old_api_token),
-        ];
-        if !secrets.iter().any(|(_, sealed)| stale(sealed)) {
-            continue;
-        }
-        let again = secrets.map(|(which, sealed)| match open(sealer, &row, which, sealed) {
-            Ok(Some(plain)) => seal(sealer, row.id, which, &plain),
-            Ok(None) => String::new(),
-            // Left as it is: whoever has its key may still open it.
-            Err(e) => {
-                tracing::error!(subscription_id = row.id, error = %e, "a secret cannot be sealed again");
-                sealed.clone()
-            }
-        });
-        let tx = ctx.platform.db.write_tx().await?;
-        store::swap_secrets(&tx, &row, again).await?;
-        tx.commit().await?;
-        done += 1;
-    }
-    Ok(done)
-}
-
 /// Deletes a subscription in the caller's scope; what it still had to deliver is cancelled.
 pub async fn delete(ctx: &Ctx, id: i64, scope: Option<i64>) -> Result<(), SubscriptionError> {
     let tx = ctx.platform.db.write_tx().await?;
@@ -341,9 +309,19 @@ pub enum Sealed {
 
 fn context(id: i64, which: Sealed) -> String {
     match which {
-        Sealed::Secret => format!("subscription:{id}:secret"),
-        Sealed::ApiToken => format!("subscription:{id}:api_token"),
+        Sealed::Secret => secret_context(&id.to_string()),
+        Sealed::ApiToken => token_context(&id.to_string()),
     }
+}
+
+/// What signing secrets of the subscription `id` are sealed for.
+pub fn secret_context(id: &str) -> String {
+    format!("subscription:{id}:secret")
+}
+
+/// What its api_tokens are sealed for.
+pub fn token_context(id: &str) -> String {
+    format!("subscription:{id}:api_token")
 }
 
 fn seal(sealer: &Sealer, id: i64, which: Sealed, plain: &SecretString) -> String {

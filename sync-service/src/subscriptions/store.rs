@@ -75,23 +75,6 @@ pub async fn update(tx: &WriteTx, row: ActiveModel) -> Result<Model, DbErr> {
     row.update(tx).await
 }
 
-/// Every living subscription, for sealing its secrets again; there are at most a few thousand.
-pub async fn all_secrets(db: &Db) -> Result<Vec<Model>, DbErr> {
-    living().order_by_asc(Column::Id).all(db.conn()).await
-}
-
-/// Puts the same secrets in, sealed anew, unless somebody changed them meanwhile.
-pub async fn swap_secrets(tx: &WriteTx, seen: &Model, again: [String; 4]) -> Result<(), DbErr> {
-    let [secret, old_secret, api_token, old_api_token] = again;
-    let sql = "UPDATE subscription SET secret = $2, old_secret = $3, api_token = $4, old_api_token = $5
-        WHERE id = $1 AND secret = $6 AND old_secret = $7 AND api_token = $8 AND old_api_token = $9";
-    let seen_values = [&seen.secret, &seen.old_secret, &seen.api_token, &seen.old_api_token];
-    let mut values =
-        vec![seen.id.into(), secret.into(), old_secret.into(), api_token.into(), old_api_token.into()];
-    values.extend(seen_values.into_iter().map(|v| v.as_str().into()));
-    sql::execute(tx, sql, values).await.map(|_| ())
-}
-
 /// Notes what a probe found. Not a change of the subscription: senders need not read it again.
 pub async fn save_probe(tx: &WriteTx, id: i64, result: &str, now: i64) -> Result<(), DbErr> {
     let sql = "UPDATE subscription SET probe_result = $2, probed_at = $3 WHERE id = $1";

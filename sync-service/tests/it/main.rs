@@ -14,5 +14,7 @@ mod fixture;
 mod order;
 mod order_callbacks;
 mod partner_sync;
+mod pressure;
+mod secrets;
 mod statements;
 mod subscriptions;

@@ -31,7 +31,7 @@ class Counting(unittest.TestCase):
             shutil.copy(runner.ROOT / ".config/nextest.toml", root / ".config")
             before, runner.ROOT = runner.ROOT, root
             saved = os.environ.get("CARGO_TARGET_DIR")
-            os.environ["CARGO_TARGET_DIR"] = str(root / "target")
+            os.environ["CARGO_TARGET_DIR"] = str(root / "elsewhere")
             try:
                 tally = runner.Tally()
                 runner.tests(tally, self.mode, {}, self.both_modes)

@@ -55,7 +55,11 @@ impl Db {
         }
         let conn = Database::connect(options).await?;
         if let (false, Some(schema)) = (sqlite, &settings.schema) {
-            conn.execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"")).await?;
+            // One implicit transaction: IF NOT EXISTS alone fails for replicas that start together.
+            let sql = format!(
+                "SELECT pg_advisory_xact_lock(hashtext('baodan/schema')); CREATE SCHEMA IF NOT EXISTS \"{schema}\""
+            );
+            conn.execute_unprepared(&sql).await?;
         }
         Ok(Self {
             conn,

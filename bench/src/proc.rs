@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -89,6 +89,40 @@ impl Process {
         File::options().write(true).truncate(true).open(&self.log).map(|_| ()).map_err(|e| e.to_string())
     }
 
+    /// kill -9.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Sends a signal (`TERM`) and waits until it has ended in order; how long that took.
+    pub async fn terminate(&mut self, signal: &str, patience: Duration) -> Result<Duration, String> {
+        let told = Command::new("kill").args([&format!("-{signal}"), &self.pid().to_string()]).status();
+        if !told.is_ok_and(|s| s.success()) {
+            return Err(self.gone());
+        }
+        let (status, took) = self.until_ended(patience).await?;
+        if status.success() {
+            Ok(took)
+        } else {
+            Err(format!("{} was told to stop and ended with {status}:\n{}", self.name, self.log_tail()))
+        }
+    }
+
+    /// Waits until it has ended, whatever the reason.
+    pub async fn until_ended(&mut self, patience: Duration) -> Result<(ExitStatus, Duration), String> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().map_err(|e| e.to_string())? {
+                return Ok((status, started.elapsed()));
+            }
+            if started.elapsed() > patience {
+                return Err(format!("{} had not ended after {} s", self.name, patience.as_secs()));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// SIGTERM, and SIGKILL when it has not ended after 15 s. Says whether it ended in order.
     pub fn stop(&mut self) -> bool {
         if !matches!(self.child.try_wait(), Ok(None)) {
@@ -102,8 +136,7 @@ impl Process {
             }
             pause();
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
         false
     }
 }

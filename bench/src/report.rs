@@ -56,25 +56,21 @@ impl Section {
     }
 }
 
-const PREAMBLE: &str = "# 测量结果 Benchmark results\n\n\
-    由 `make bench` 写成，请勿手改。每张表的基线与被测者在同一次运行中轮流测得，取中位数；单机回环地址，绝对数值只说明这台机器，比值才可以带走。\n\n\
-    Written by `make bench`, not by hand. Baselines are measured in the same run, in alternation; figures are medians. Everything\n\
-    runs on one machine's loopback, load generator included: ratios travel, absolute figures do not.\n";
-
-/// Puts the section in its place in the file, in front of nothing, or over its older self.
-pub fn write(path: &Path, section: &Section) -> Result<(), String> {
+/// Puts the section in its place in the file: at the end, or over its older self. A file that is not there yet
+/// begins with `preamble`.
+pub fn write(path: &Path, preamble: &str, section: &Section) -> Result<(), String> {
     let old = fs::read_to_string(path).unwrap_or_default();
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     }
-    fs::write(path, merged(&old, section.subject, &section.markdown()))
+    fs::write(path, merged(&old, preamble, section.subject, &section.markdown()))
         .map_err(|e| format!("{}: {e}", path.display()))
 }
 
-fn merged(old: &str, subject: &str, text: &str) -> String {
+fn merged(old: &str, preamble: &str, subject: &str, text: &str) -> String {
     let (begin, end) = (format!("<!-- begin {subject} -->\n"), format!("<!-- end {subject} -->\n"));
     let new = format!("{begin}\n{text}\n{end}");
-    let body = if old.starts_with("# ") { old } else { PREAMBLE };
+    let body = if old.starts_with("# ") { old } else { preamble };
     match body.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1))) {
         Some((before, after)) => format!("{before}{new}{after}"),
         None => format!("{body}\n{new}"),
@@ -120,13 +116,13 @@ mod tests {
 
     #[test]
     fn a_section_takes_its_older_selfs_place() {
-        let first = merged("", "a", "one");
-        let both = merged(&first, "b", "two");
-        let again = merged(&both, "a", "three");
+        let first = merged("", "# Title\n", "a", "one");
+        let both = merged(&first, "", "b", "two");
+        let again = merged(&both, "", "a", "three");
         assert!(again.starts_with("# ") && again.contains("three") && again.contains("two"), "{again}");
         assert!(!again.contains("one\n"), "{again}");
         assert!(again.find("three") < again.find("two"), "{again}");
-        assert_eq!(merged(&again, "a", "three"), again);
+        assert_eq!(merged(&again, "", "a", "three"), again);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -57,7 +58,7 @@ pub fn own(binary: &str) -> Result<PathBuf, String> {
     if path.is_file() {
         Ok(path)
     } else {
-        Err(format!("{} is not built; `make bench` builds everything first", path.display()))
+        Err(format!("{} is not built; `make bench` and `make chaos` build everything first", path.display()))
     }
 }
 
@@ -66,9 +67,22 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// An address on the loopback that was free a moment ago.
+/// An address on the loopback that was free a moment ago. Its port lies below those that the system gives to
+/// outgoing connections, so that a process that ends can be started again on it.
 pub fn free_address() -> Result<SocketAddr, String> {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(|e| format!("no free port: {e}"))
+    const FIRST: u16 = 20_000;
+    const PORTS: u16 = 5_000;
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    // Runs side by side begin in different places.
+    let own = (std::process::id() % u32::from(PORTS)) as u16;
+    for _ in 0..PORTS {
+        let step = TAKEN.fetch_add(1, Ordering::Relaxed);
+        let address = SocketAddr::from(([127, 0, 0, 1], FIRST + own.wrapping_add(step) % PORTS));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    Err(format!("no free port between {FIRST} and {}", FIRST + PORTS))
 }
 
 /// Waits until `GET path` at `address` answers 200; the time since `started`. Polls every millisecond by plain

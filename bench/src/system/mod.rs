@@ -1,5 +1,6 @@
-//! The system under measurement: release binaries with data, names and secrets of their own for one run.
+//! The system under test: our binaries with data, names and secrets of their own for one run.
 
+mod member;
 mod servers;
 
 use std::{
@@ -16,7 +17,8 @@ use crate::{
     proc::{self, Process},
     tools,
 };
-pub use servers::{Broker, Servers};
+pub use member::Member;
+pub use servers::{Broker, Servers, Urls};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -36,11 +38,24 @@ impl Mode {
     }
 }
 
+/// What to start.
+pub struct Blueprint {
+    pub mode: Mode,
+    /// Of each of the five processes, in the distributed mode.
+    pub replicas: usize,
+    /// Where callbacks may go, as `BAODAN_CALLBACK_ALLOW` tells it.
+    pub callback_allow: String,
+    /// The servers of the distributed mode.
+    pub urls: Urls,
+    pub more: Settings,
+}
+
 /// A running system; its processes end with this value. Call [`System::end`] to remove its traces from servers.
 pub struct System {
+    /// Of the first gateway.
     pub url: String,
     pub password: String,
-    processes: Vec<Process>,
+    pub members: Vec<Member>,
     servers: Option<Servers>,
     folder: TempDir,
 }
@@ -72,42 +87,39 @@ impl Cpu {
 impl System {
     /// Starts the system; its callbacks may go to `receiver`.
     pub async fn start(mode: Mode, receiver: SocketAddr) -> Result<Self, String> {
+        Self::build(Blueprint {
+            mode,
+            replicas: 1,
+            callback_allow: receiver.to_string(),
+            urls: Urls::of_environment(),
+            more: Vec::new(),
+        })
+        .await
+    }
+
+    /// Starts what the blueprint says, and waits until all of it is ready.
+    pub async fn build(blueprint: Blueprint) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
         let password = platform::seal::random_token(18);
-        let common = vec![
+        let mut settings = vec![
             ("BAODAN_ENVIRONMENT".to_owned(), "bench".to_owned()),
             ("BAODAN_ADMIN_PASSWORD".to_owned(), password.clone()),
-            ("BAODAN_CALLBACK_ALLOW".to_owned(), receiver.to_string()),
+            ("BAODAN_CALLBACK_ALLOW".to_owned(), blueprint.callback_allow),
             ("BAODAN_TELEMETRY__FORMAT".to_owned(), "json".to_owned()),
         ];
-        match mode {
-            Mode::Embedded => Self::embedded(folder, password, common).await,
-            Mode::Distributed => Self::distributed(folder, password, common).await,
-        }
-    }
-
-    async fn embedded(folder: TempDir, password: String, settings: Settings) -> Result<Self, String> {
-        let address = tools::free_address()?;
-        let process = embedded(address, &folder.path().join("data"), folder.path(), &settings).await?.0;
-        Ok(Self {
-            url: format!("http://{address}"),
-            password,
-            processes: vec![process],
-            servers: None,
-            folder,
-        })
-    }
-
-    async fn distributed(folder: TempDir, password: String, mut settings: Settings) -> Result<Self, String> {
-        let servers = Servers::prepare().await?;
-        settings.extend(servers.settings());
-        for (name, id) in [("TOKEN", "k1:"), ("ENVELOPE", "e1:"), ("INTERNAL", "")] {
-            settings
-                .push((format!("BAODAN_KEYS__{name}"), format!("{id}{}", platform::seal::random_token(32))));
-        }
-        let mut system =
-            Self { url: String::new(), password, processes: Vec::new(), servers: Some(servers), folder };
-        match system.start_services(settings).await {
+        settings.extend(blueprint.more);
+        let (members, servers) = match blueprint.mode {
+            Mode::Embedded => (vec![Member::embedded(folder.path(), settings)?], None),
+            Mode::Distributed => {
+                let servers = Servers::prepare(blueprint.urls).await?;
+                settings.extend(servers.settings());
+                settings.extend(secrets());
+                (members(blueprint.replicas, &settings)?, Some(servers))
+            }
+        };
+        let url = members.iter().find(|m| m.is_door()).map(Member::url).ok_or("a system without a door")?;
+        let mut system = Self { url, password, members, servers, folder };
+        match system.start_members().await {
             Ok(()) => Ok(system),
             Err(e) => {
                 system.end().await?;
@@ -116,34 +128,49 @@ impl System {
         }
     }
 
-    async fn start_services(&mut self, mut settings: Settings) -> Result<(), String> {
-        let started = Instant::now();
-        let mut addresses = Vec::new();
-        for service in ServiceName::ALL {
-            let address = tools::free_address()?;
-            self.spawn(&format!("{}-service", service.as_str()), address, &settings)?;
-            addresses.push(address);
-            settings.push(upstream(service, address));
+    async fn start_members(&mut self) -> Result<(), String> {
+        for member in &mut self.members {
+            member.launch(self.folder.path(), &[])?;
         }
-        let address = tools::free_address()?;
-        self.spawn("gateway", address, &settings)?;
-        addresses.push(address);
-        for (process, address) in self.processes.iter_mut().zip(addresses) {
-            tools::until_ready(process, address, "/readyz", started, PATIENCE).await?;
+        for member in &mut self.members {
+            member.until_ready(PATIENCE).await?;
         }
-        self.url = format!("http://{address}");
         Ok(())
     }
 
-    fn spawn(&mut self, binary: &str, listen: SocketAddr, settings: &Settings) -> Result<(), String> {
-        let mut command = bare(binary, self.folder.path(), settings)?;
-        command.env("BAODAN_LISTEN", listen.to_string());
-        self.processes.push(Process::spawn(binary, &mut command, self.folder.path())?);
-        Ok(())
+    /// Where the doors are: all gateways.
+    pub fn doors(&self) -> Vec<SocketAddr> {
+        self.members.iter().filter(|m| m.is_door()).map(|m| m.listen).collect()
+    }
+
+    /// Starts a member again that has ended, with more in its environment, and waits until it is ready.
+    pub async fn restart(&mut self, index: usize, more: &Settings) -> Result<Duration, String> {
+        self.launch(index, more)?;
+        self.members[index].until_ready(PATIENCE).await
+    }
+
+    /// The same without waiting.
+    pub fn launch(&mut self, index: usize, more: &Settings) -> Result<(), String> {
+        self.members[index].launch(self.folder.path(), more)
+    }
+
+    /// Where the first member of that name stands in `members`.
+    pub fn member(&self, name: &str) -> Result<usize, String> {
+        self.members.iter().position(|m| m.name == name).ok_or_else(|| format!("there is no {name}"))
+    }
+
+    /// Where the databases of the embedded mode are.
+    pub fn data(&self) -> std::path::PathBuf {
+        member::data(self.folder.path())
+    }
+
+    /// The database of the distributed mode.
+    pub fn database_url(&self) -> Option<String> {
+        self.servers.as_ref().map(Servers::database_url)
     }
 
     pub fn cpu(&self) -> Result<Cpu, String> {
-        let ours = self.processes.iter().map(Process::cpu_seconds).sum::<Result<f64, String>>()?;
+        let ours = self.members.iter().map(Member::cpu_seconds).sum::<Result<f64, String>>()?;
         Ok(match self.servers {
             None => Cpu { ours, ..Cpu::default() },
             Some(_) => Cpu {
@@ -161,12 +188,12 @@ impl System {
 
     /// The ends of all logs, for a run that failed.
     pub fn log_tails(&self) -> String {
-        self.processes.iter().map(|p| format!("--- {}\n{}\n", p.name(), p.log_tail())).collect()
+        self.members.iter().map(|m| format!("--- {}\n{}\n", m.label(), m.log_tail())).collect()
     }
 
     /// Ends the processes and removes what the run put into servers.
     pub async fn end(mut self) -> Result<(), String> {
-        self.processes.clear();
+        self.members.clear();
         match self.servers.take() {
             Some(servers) => servers.clean_up().await,
             None => Ok(()),
@@ -174,12 +201,43 @@ impl System {
     }
 }
 
+/// Keys that the processes of one system share.
+fn secrets() -> Settings {
+    [("TOKEN", "k1:"), ("ENVELOPE", "e1:"), ("INTERNAL", "")]
+        .map(|(name, id)| {
+            (format!("BAODAN_KEYS__{name}"), format!("{id}{}", platform::seal::random_token(32)))
+        })
+        .into()
+}
+
+/// The four services and the gateway, so many of each.
+fn members(replicas: usize, settings: &Settings) -> Result<Vec<Member>, String> {
+    let mut members = Vec::new();
+    let mut upstreams = Vec::new();
+    for service in ServiceName::ALL {
+        let name = format!("{}-service", service.as_str());
+        let mut addresses = Vec::new();
+        for replica in 1..=replicas {
+            let address = tools::free_address()?;
+            members.push(Member::new(&name, replica, address, settings.clone()));
+            addresses.push(address);
+        }
+        upstreams.push(upstream(service, &addresses));
+    }
+    for replica in 1..=replicas {
+        let settings = settings.iter().chain(&upstreams).cloned().collect();
+        members.push(Member::new(member::GATEWAY, replica, tools::free_address()?, settings));
+    }
+    Ok(members)
+}
+
 /// Environment variables.
 pub type Settings = Vec<(String, String)>;
 
-/// The setting that tells the gateway where a service is.
-pub fn upstream(service: ServiceName, address: SocketAddr) -> (String, String) {
-    (format!("BAODAN_GATEWAY__UPSTREAMS__{}", service.as_str().to_uppercase()), format!("http://{address}"))
+/// The setting that tells the gateway where the replicas of a service are.
+pub fn upstream(service: ServiceName, addresses: &[SocketAddr]) -> (String, String) {
+    let urls: Vec<String> = addresses.iter().map(|a| format!("http://{a}")).collect();
+    (format!("BAODAN_GATEWAY__UPSTREAMS__{}", service.as_str().to_uppercase()), urls.join(","))
 }
 
 /// One of our binaries with these settings and no others, whatever the shell has set.
@@ -196,10 +254,10 @@ pub async fn embedded(
     logs: &Path,
     settings: &Settings,
 ) -> Result<(Process, Duration), String> {
-    let mut command = bare("baodan", logs, settings)?;
+    let mut command = bare(member::EMBEDDED, logs, settings)?;
     command.arg("--listen").arg(listen.to_string()).arg("--data-dir").arg(data);
     let started = Instant::now();
-    let mut process = Process::spawn("baodan", &mut command, logs)?;
+    let mut process = Process::spawn(member::EMBEDDED, &mut command, logs)?;
     let took = tools::until_ready(&mut process, listen, "/readyz", started, PATIENCE).await?;
     Ok((process, took))
 }

@@ -1,5 +1,4 @@
-//! PostgreSQL, RabbitMQ and Redis of the distributed mode: those that run already, with a database, queues and
-//! keys of this run's own, removed at its end.
+//! A run's part of PostgreSQL, RabbitMQ and Redis: a database, queues and keys of its own, removed at its end.
 
 use contracts::events::CONSUMERS;
 use lapin::{
@@ -9,6 +8,25 @@ use lapin::{
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 
 use crate::tools;
+
+/// Where the servers are.
+#[derive(Debug, Clone)]
+pub struct Urls {
+    pub postgres: String,
+    pub amqp: String,
+    pub redis: String,
+}
+
+impl Urls {
+    /// Those that run already, where the tests look for them as well.
+    pub fn of_environment() -> Self {
+        Self {
+            postgres: address("BAODAN_TEST_PG_URL", "postgres://postgres@127.0.0.1:5432"),
+            amqp: address("BAODAN_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/%2f"),
+            redis: address("BAODAN_TEST_REDIS_URL", "redis://127.0.0.1:6379/0"),
+        }
+    }
+}
 
 /// What one run uses of the servers.
 #[derive(Clone)]
@@ -24,12 +42,12 @@ pub struct Servers {
 
 impl Servers {
     /// Makes the run's database; the error names the server that is missing and the variable that moves it.
-    pub async fn prepare() -> Result<Self, String> {
+    pub async fn prepare(urls: Urls) -> Result<Self, String> {
         let mut servers = Self {
             name: own_name(),
-            postgres: address("BAODAN_TEST_PG_URL", "postgres://postgres@127.0.0.1:5432"),
-            broker: Broker::of_this_run(),
-            redis: address("BAODAN_TEST_REDIS_URL", "redis://127.0.0.1:6379/0"),
+            postgres: urls.postgres,
+            broker: Broker { url: urls.amqp, prefix: own_name() },
+            redis: urls.redis,
             versions: vec![
                 crate::machine::package("rabbitmq-server"),
                 crate::machine::package("redis-server"),
@@ -51,10 +69,15 @@ impl Servers {
         Ok(servers)
     }
 
+    /// This run's database.
+    pub fn database_url(&self) -> String {
+        format!("{}/{}", self.postgres, self.name)
+    }
+
     /// The settings that point services at this run's part of the servers.
     pub fn settings(&self) -> super::Settings {
         let mut settings: super::Settings = [
-            ("BAODAN_DATABASE__URL", format!("{}/{}", self.postgres, self.name)),
+            ("BAODAN_DATABASE__URL", self.database_url()),
             ("BAODAN_DATABASE__SCHEMA", "{service}".into()),
             ("BAODAN_REDIS__URL", self.redis.clone()),
             ("BAODAN_REDIS__PREFIX", self.name.clone()),
@@ -125,8 +148,7 @@ pub struct Broker {
 
 impl Broker {
     pub fn of_this_run() -> Self {
-        let url = address("BAODAN_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/%2f");
-        Self { url, prefix: own_name() }
+        Self { url: Urls::of_environment().amqp, prefix: own_name() }
     }
 
     pub fn settings(&self) -> super::Settings {
@@ -172,7 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_leaves_nothing_in_the_servers() {
-        let servers = Servers::prepare().await.expect("PostgreSQL, RabbitMQ and Redis");
+        let servers = Servers::prepare(Urls::of_environment()).await.expect("PostgreSQL, RabbitMQ and Redis");
         assert_eq!(databases(&servers).await, 1);
         let key = format!("{}:quota:x", servers.name);
         servers.redis_command(redis::cmd("SET").arg(&key).arg(1)).await.expect("set");

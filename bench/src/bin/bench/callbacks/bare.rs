@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use bench::{proc, receiver};
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use platform::{
@@ -12,8 +13,6 @@ use platform::{
     http::{OutgoingSettings, outgoing},
 };
 use serde::{Deserialize, Serialize};
-
-use crate::{proc, receiver};
 
 /// What the child is told.
 #[derive(Debug, Clone, Args)]
@@ -110,7 +109,7 @@ pub async fn child(arguments: &BareArgs) -> Result<(), String> {
         return Err(format!("{} posts failed, the first: {first}", failed.len()));
     }
     let done = BareDone { seconds: started.elapsed().as_secs_f64(), cpu_seconds: proc::own_cpu_seconds() };
-    crate::say(&serde_json::to_string(&done).map_err(|e| e.to_string())?);
+    bench::say(&serde_json::to_string(&done).map_err(|e| e.to_string())?);
     Ok(())
 }
 
@@ -146,7 +145,7 @@ mod tests {
     use base64::{Engine, engine::general_purpose::STANDARD};
 
     use super::*;
-    use crate::receiver::{Faults, Receiver};
+    use bench::receiver::{Faults, Receiver};
 
     #[tokio::test]
     async fn the_loop_sends_what_the_receiver_takes() {

@@ -1,8 +1,7 @@
 //! The baseline: HAProxy with `jwt_verify`, set up as its manual shows it.
 
+use bench::proc::Process;
 use std::{fs, net::SocketAddr, path::Path, process::Command};
-
-use crate::proc::Process;
 
 /// How much HAProxy logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,20 +6,22 @@
 mod callbacks;
 mod gateway;
 mod idle;
-mod machine;
-mod proc;
-mod receiver;
-mod report;
-mod shop;
-mod system;
-mod tools;
 mod upstream;
 mod wrk;
 
+use bench::{
+    complain,
+    report::{self, Section},
+    say,
+};
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
-use report::Section;
+
+const PREAMBLE: &str = "# 测量结果 Benchmark results\n\n\
+    由 `make bench` 写成，请勿手改。每张表的基线与被测者在同一次运行中轮流测得，取中位数；单机回环地址，绝对数值只说明这台机器，比值才可以带走。\n\n\
+    Written by `make bench`, not by hand. Baselines are measured in the same run, in alternation; figures are medians. Everything\n\
+    runs on one machine's loopback, load generator included: ratios travel, absolute figures do not.\n";
 
 #[derive(Debug, Parser)]
 #[command(
@@ -65,7 +67,7 @@ async fn main() -> ExitCode {
     match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            complain(&e);
+            complain("bench", &e);
             ExitCode::FAILURE
         }
     }
@@ -90,7 +92,7 @@ async fn subjects(subjects: &[Subject], arguments: &Arguments) -> Result<(), Str
             Ok(section) => {
                 say(&section.markdown());
                 if !arguments.quick {
-                    report::write(&arguments.results, &section)?;
+                    report::write(&arguments.results, PREAMBLE, &section)?;
                 }
             }
             Err(e) => failures.push(format!("{subject:?}: {e}")),
@@ -116,14 +118,4 @@ async fn section(subject: &Subject, quick: bool) -> Result<Section, String> {
         }
         other => Err(format!("{other:?} is no subject")),
     }
-}
-
-#[allow(clippy::print_stdout)]
-pub(crate) fn say(text: &str) {
-    println!("{text}");
-}
-
-#[allow(clippy::print_stderr)]
-fn complain(text: &str) {
-    eprintln!("bench: {text}");
 }

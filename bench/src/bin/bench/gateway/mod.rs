@@ -5,6 +5,13 @@ mod haproxy;
 mod ours;
 pub mod token;
 
+use bench::{
+    machine::{self, Foreign, Watch},
+    proc::Process,
+    report::{Section, Table, median, whole},
+    system::Broker,
+    tools,
+};
 use std::{
     net::SocketAddr,
     path::Path,
@@ -12,11 +19,6 @@ use std::{
 };
 
 use crate::{
-    machine::{self, Foreign, Watch},
-    proc::Process,
-    report::{Section, Table, median, whole},
-    system::Broker,
-    tools,
     upstream::{self, Upstream},
     wrk::{self, Load},
 };
@@ -68,7 +70,7 @@ impl Contestant {
         if let Some(process) = &self.process {
             process.forget_log()?;
         }
-        crate::say(&format!("  {}: {} requests/s", self.label, whole(load.per_second)));
+        bench::say(&format!("  {}: {} requests/s", self.label, whole(load.per_second)));
         let per_10k = 10_000.0 / load.requests;
         self.rounds.push(Round {
             user: (after.0 - before.0) * per_10k,
@@ -94,7 +96,7 @@ pub async fn run(plan: &Plan) -> Result<Section, String> {
     let measured = measure(plan, &broker).await;
     // The gateway runs without a broker as well (it polls its policy), and so does this subject.
     if let Err(e) = broker.clean_up().await {
-        crate::say(&format!("the gateway ran without a broker: {e}"));
+        bench::say(&format!("the gateway ran without a broker: {e}"));
     }
     measured
 }
@@ -128,7 +130,7 @@ async fn rounds(contestants: &mut [Contestant], token: &str, plan: &Plan) -> Res
     }
     let mut foreign = Foreign::default();
     for round in 0..plan.rounds {
-        crate::say(&format!("round {} of {}", round + 1, plan.rounds));
+        bench::say(&format!("round {} of {}", round + 1, plan.rounds));
         // Nobody is always first or always after the same one.
         contestants.rotate_left(1);
         for contestant in contestants.iter_mut() {

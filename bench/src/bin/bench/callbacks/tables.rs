@@ -1,6 +1,6 @@
 //! The findings as tables.
 
-use crate::{
+use bench::{
     machine,
     report::{Section, Table, median, percentile, whole},
 };

@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use contracts::routes::ServiceName;
-
-use crate::{
-    gateway::token::Mint,
+use bench::{
     proc::Process,
     system::{self, Broker, Settings},
     tools,
 };
+use contracts::routes::ServiceName;
+
+use crate::gateway::token::Mint;
 
 /// Part of the tokens' issuer.
 pub const ENVIRONMENT: &str = "bench";
@@ -40,7 +40,7 @@ pub async fn start(
     .into();
     settings.extend(broker.settings());
     for service in ServiceName::ALL {
-        settings.push(system::upstream(service, upstream));
+        settings.push(system::upstream(service, &[upstream]));
     }
     let mut command = system::bare("gateway", folder, &settings)?;
     let started = Instant::now();

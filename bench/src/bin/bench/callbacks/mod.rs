@@ -6,13 +6,13 @@ mod stage;
 mod tables;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-
-use crate::{
+use bench::{
     machine::Foreign,
     receiver::{Faults, Receiver},
     report::Section,
     system::Mode,
 };
+
 use bare::{Bare, BareDone};
 use stage::{Burst, Stage};
 
@@ -70,7 +70,7 @@ pub async fn run(plan: &Plan) -> Result<Section, String> {
         Run { plan, receiver: &receiver, secret, bare: BareFound::default(), foreign: Foreign::default() };
     let (mut modes, mut missing) = (Vec::new(), Vec::new());
     for mode in [Mode::Embedded, Mode::Distributed] {
-        crate::say(mode.label());
+        bench::say(mode.label());
         match run.mode(mode).await {
             Ok(found) => modes.push(found),
             Err(e) => missing.push(format!("{}: {e}", mode.label())),
@@ -112,10 +112,10 @@ impl Run<'_> {
     async fn measure(&mut self, mode: Mode, stage: &Stage<'_>) -> Result<Found, String> {
         let plan = self.plan;
         let (receipts, kept_rate) = stage.paced(plan.steady_changes, plan.rate, &mut self.foreign).await?;
-        let latencies_ms = receipts.iter().map(crate::receiver::Receipt::latency_ms).collect();
+        let latencies_ms = receipts.iter().map(bench::receiver::Receipt::latency_ms).collect();
         let (mut one, mut many) = (Vec::new(), Vec::new());
         for round in 0..plan.rounds {
-            crate::say(&format!("  round {} of {}", round + 1, plan.rounds));
+            bench::say(&format!("  round {} of {}", round + 1, plan.rounds));
             one.push(stage.burst(&stage.free[..1], plan.backlog, &mut self.foreign).await?);
             let bare = self.bare(1, PARALLEL_ONE).run(&self.secret).await?;
             self.bare.one.push(bare);
@@ -138,7 +138,7 @@ impl Run<'_> {
             Bare { count: self.plan.steady_changes, rate: self.plan.rate, ..self.bare(1, PARALLEL_ONE) };
         paced.run(&self.secret).await?;
         let receipts = self.receiver.receipts(before);
-        self.bare.latencies_ms = receipts.iter().map(crate::receiver::Receipt::latency_ms).collect();
+        self.bare.latencies_ms = receipts.iter().map(bench::receiver::Receipt::latency_ms).collect();
         Ok(())
     }
 }

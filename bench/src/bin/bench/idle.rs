@@ -8,8 +8,7 @@ use std::{
 };
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-
-use crate::{
+use bench::{
     machine::{self, Foreign, Watch},
     proc::Process,
     report::{Section, Table, median, whole},
@@ -60,7 +59,7 @@ pub async fn run(plan: &Plan) -> Result<Section, String> {
     }
     let mut foreign = Foreign::default();
     for round in 0..plan.rounds {
-        crate::say(&format!("round {} of {}", round + 1, plan.rounds));
+        bench::say(&format!("round {} of {}", round + 1, plan.rounds));
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
         for (label, found) in &mut starts {
             let watch = Watch::begin(0.0);

@@ -2,15 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, stream};
-use platform::clock::Clock;
-
-use crate::{
+use bench::{
     machine::{Foreign, Watch},
     receiver::{Receipt, Receiver},
     shop::{PRICE, Shop},
     system::{Cpu, Mode, System},
 };
+use futures_util::{StreamExt, stream};
+use platform::clock::Clock;
 
 /// How long a backlog may take before the run is given up.
 const PATIENCE: Duration = Duration::from_secs(180);

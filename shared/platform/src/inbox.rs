@@ -11,6 +11,7 @@ use sea_orm::{ConnectionTrait, DbErr, Statement};
 
 use crate::{
     clock::Clock,
+    crash,
     db::{self, Db, WriteTx},
 };
 
@@ -132,7 +133,9 @@ impl InboxConsumer {
                 self.handler.handle(&tx, &fresh).await?;
             }
         }
+        crash::point("inbox.handled");
         tx.commit().await?;
+        crash::point("inbox.committed");
         metrics::counter!("inbox_events_total", "consumer" => self.name()).increment(events.len() as u64);
         self.handler.committed();
         Ok(())

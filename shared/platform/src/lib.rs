@@ -3,6 +3,7 @@
 
 pub mod bus;
 pub mod clock;
+pub mod crash;
 pub mod db;
 pub mod http;
 pub mod ids;

@@ -20,6 +20,7 @@ use sea_orm::{ConnectionTrait, DbErr, Statement};
 use crate::{
     bus::{Bus, BusError},
     clock::{self, Clock},
+    crash,
     db::{self, Db, WriteTx, lease},
     ids::Ids,
     lifecycle::{Stage, Turn, Worker},
@@ -149,6 +150,7 @@ impl Relay {
             ids.push(id);
             events.push(event);
         }
+        crash::point("outbox.claimed");
         let published = self.bus.publish(&events).await;
         if published.is_err() {
             // Whoever can reach the bus may try meanwhile.
@@ -156,7 +158,9 @@ impl Relay {
             lease::release(&self.db, LEASE_NAME, &self.holder).await?;
         }
         published?;
+        crash::point("outbox.published");
         delete(&self.db, &ids).await?;
+        crash::point("outbox.deleted");
         metrics::counter!("outbox_published_total", "service" => self.service.as_str())
             .increment(ids.len() as u64);
         Ok(Turn::Done)
@@ -168,6 +172,9 @@ impl Relay {
             return Ok(true);
         }
         let held = lease::take(&self.db, &self.clock, LEASE_NAME, &self.holder, LEASE_MS).await?.is_some();
+        if held {
+            crash::point("relay.leased");
+        }
         self.renew_at.store(if held { now + LEASE_MS / 2 } else { 0 }, Ordering::Relaxed);
         Ok(held)
     }

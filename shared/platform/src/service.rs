@@ -11,6 +11,7 @@ use sea_orm_migration::MigratorTrait;
 use crate::{
     bus::{Bus, InProcessBus, RabbitBus},
     clock::Clock,
+    crash,
     db::{self, Db, lease},
     http::caller::InternalKey,
     ids::Ids,
@@ -166,6 +167,7 @@ impl Platform {
             );
             std::process::exit(70);
         }
+        crash::point("node.renewed");
         Ok(Turn::Idle)
     }
 

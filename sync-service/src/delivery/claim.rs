@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, pin::Pin, sync::Arc};
 
-use platform::quota::{Decision, Quota, Window};
+use platform::{
+    crash,
+    quota::{Decision, Quota, Window},
+};
 use sea_orm::DbErr;
 
 use super::{
@@ -76,6 +79,9 @@ pub async fn look(inner: Arc<Inner>, request: Request, now: i64) -> Result<Claim
     let tx = platform.db.write_tx().await?;
     let rows = store::claim(&tx, &wants, now, until, lease).await?;
     tx.commit().await?;
+    if !rows.is_empty() {
+        crash::point("delivery.claimed");
+    }
     let seqs: HashSet<i64> = rows.iter().map(|row| row.change_seq).collect();
     let bodies = store::bodies(platform.db.conn(), &seqs).await?;
     claimed.jobs =

@@ -3,7 +3,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use platform::db::{Db, WriteTx};
+use platform::{
+    crash,
+    db::{Db, WriteTx},
+};
 use sea_orm::DbErr;
 
 use super::{
@@ -114,10 +117,14 @@ impl Batch {
 
 /// Writes the batch; answers the deliveries that are now in front and leased to us.
 pub async fn write(db: &Db, batch: &Batch, now: i64) -> Result<Vec<Job>, DbErr> {
+    if !batch.outcomes.is_empty() {
+        crash::point("delivery.sent");
+    }
     let tx = db.write_tx().await?;
     let mut jobs = Vec::new();
     if !batch.outcomes.is_empty() {
         jobs = write_outcomes(&tx, &batch.outcomes, now, batch.plain).await?;
+        crash::point("delivery.recording");
     }
     if !batch.unused.is_empty() {
         store::release(&tx, &batch.unused, now).await?;
@@ -129,6 +136,9 @@ pub async fn write(db: &Db, batch: &Batch, now: i64) -> Result<Vec<Job>, DbErr> 
         store::save_health(&tx, *subscription_id, *failing_since).await?;
     }
     tx.commit().await?;
+    if !batch.outcomes.is_empty() {
+        crash::point("delivery.recorded");
+    }
     Ok(jobs)
 }
 

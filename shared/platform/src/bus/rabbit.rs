@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::BusError;
 use crate::{
+    crash,
     inbox::InboxConsumer,
     lifecycle::{Stage, Worker},
 };
@@ -221,6 +222,7 @@ impl RabbitBus {
             if let Some(last) = deliveries.last() {
                 // Everything up to here came on this channel and is committed.
                 last.acker.ack(BasicAckOptions { multiple: true }).await?;
+                crash::point("inbox.acknowledged");
             }
         }
     }

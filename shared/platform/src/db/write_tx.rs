@@ -11,6 +11,7 @@ use sea_orm_migration::async_trait::async_trait;
 use tokio::sync::{Notify, OwnedMutexGuard};
 
 use super::Db;
+use crate::crash;
 
 /// A writing transaction. State change, history, outbox and inbox rows of one use-case share one of these.
 #[must_use = "dropping a WriteTx without commit() rolls back"]
@@ -44,8 +45,13 @@ impl WriteTx {
 
     /// Commits; wakes the relay when the outbox got a row.
     pub async fn commit(self) -> Result<(), DbErr> {
+        let wrote_outbox = self.wrote_outbox.load(Ordering::Relaxed);
+        if wrote_outbox {
+            crash::point("change.uncommitted");
+        }
         self.tx.commit().await?;
-        if self.wrote_outbox.load(Ordering::Relaxed) {
+        if wrote_outbox {
+            crash::point("change.committed");
             self.outbox_filled.notify_one();
         }
         Ok(())

@@ -32,9 +32,10 @@ use tokio::sync::Notify;
 
 use crate::{
     access::{POLL_EVERY, PolicyStore, TokenKeys},
-    config::{self, TrustedProxies, UpstreamAddress},
+    config::{self, TrustedProxies},
     console::Console,
     door::{Door, pass},
+    forward::{Replicas, watch},
     health::Health,
     openapi::ApiDocs,
     routes::Table,
@@ -65,7 +66,7 @@ pub(crate) struct Gate {
     pub quota: Quota,
     pub clock: Clock,
     /// Empty: the services are mounted.
-    pub upstreams: Vec<UpstreamAddress>,
+    pub upstreams: Vec<Arc<Replicas>>,
     pub console: Console,
     pub docs: ApiDocs,
     pub health: Health,
@@ -116,6 +117,7 @@ impl Gateway {
         let internal = settings.keys.internal.as_ref();
         let internal = internal.ok_or_else(|| StartError::Settings("keys.internal is missing".into()))?;
         let upstreams = if services.is_empty() { config::upstreams(&settings.gateway)? } else { Vec::new() };
+        let upstreams = upstreams.into_iter().map(Replicas::new).collect();
         let table = Table::new(routes)?;
         let max_age_ms = config::policy_max_age_ms(&settings.gateway)?;
         let policy = Arc::new(PolicyStore::new(policy, shared.clock.clone(), table.routes(), max_age_ms));
@@ -140,6 +142,7 @@ impl Gateway {
             upstreams,
         };
         let mut workers = policy_workers(shared, policy);
+        workers.extend(watch(&gate.upstreams)?);
         let configure = services.iter().map(|s| Arc::clone(&s.configure)).collect();
         workers.extend(services.into_iter().flat_map(|s| s.workers));
         Ok(Self { gate: Arc::new(gate), configure, workers, http_workers: run::workers(settings), readiness })

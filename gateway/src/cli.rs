@@ -50,10 +50,11 @@ pub async fn run() -> ExitCode {
         },
         Command::Serve => {
             let telemetry = telemetry::init("gateway", &settings.telemetry);
+            let drain = settings.drain(false);
             let code = match start(settings).await {
                 Ok(Serving { server, workers, addresses, readiness }) => {
                     tracing::info!(?addresses, "serving");
-                    end(lifecycle::run(server, workers, readiness).await)
+                    end(lifecycle::run(server, workers, readiness, drain).await)
                 }
                 Err(e) => refuse(&e),
             };

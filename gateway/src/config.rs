@@ -9,10 +9,20 @@ use platform::{service::StartError, settings::GatewaySettings};
 /// Shortest useful age of a policy: the gateways poll once a second.
 const MIN_POLICY_AGE_SECONDS: u64 = 5;
 
-/// Where one service answers. Plain HTTP: what encrypts between the processes is the network's own.
+/// Replicas of one service at the most.
+const MAX_REPLICAS: usize = 64;
+
+/// Where one service answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Upstream {
+    pub service: ServiceName,
+    /// One for each replica that is reached by an address of its own; at least one.
+    pub addresses: Vec<UpstreamAddress>,
+}
+
+/// Where one replica answers. Plain HTTP: what encrypts between the processes is the network's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UpstreamAddress {
-    pub service: ServiceName,
     pub host: String,
     pub port: u16,
 }
@@ -52,8 +62,8 @@ impl TrustedProxies {
     }
 }
 
-/// The address of every service, from `gateway.upstreams`.
-pub(crate) fn upstreams(settings: &GatewaySettings) -> Result<Vec<UpstreamAddress>, StartError> {
+/// The addresses of every service, from `gateway.upstreams`.
+pub(crate) fn upstreams(settings: &GatewaySettings) -> Result<Vec<Upstream>, StartError> {
     let mut problems: Vec<String> = settings
         .upstreams
         .keys()
@@ -68,10 +78,10 @@ pub(crate) fn upstreams(settings: &GatewaySettings) -> Result<Vec<UpstreamAddres
                 "gateway.upstreams.{name} is missing: set BAODAN_GATEWAY__UPSTREAMS__{}=http://host:port",
                 name.to_uppercase()
             )),
-            Some(text) => match upstream(service, text) {
-                Some(address) => found.push(address),
+            Some(text) => match addresses(text) {
+                Some(addresses) => found.push(Upstream { service, addresses }),
                 None => problems.push(format!(
-                    "gateway.upstreams.{name} must look like http://host:port, without a path; it is {text:?}"
+                    "gateway.upstreams.{name} must look like http://host:port, without a path, for several replicas separated by commas; it is {text:?}"
                 )),
             },
         }
@@ -79,7 +89,13 @@ pub(crate) fn upstreams(settings: &GatewaySettings) -> Result<Vec<UpstreamAddres
     if problems.is_empty() { Ok(found) } else { Err(StartError::Settings(problems.join("; "))) }
 }
 
-fn upstream(service: ServiceName, text: &str) -> Option<UpstreamAddress> {
+fn addresses(list: &str) -> Option<Vec<UpstreamAddress>> {
+    let addresses = list.split(',').map(|text| address(text.trim())).collect::<Option<Vec<_>>>()?;
+    let distinct = addresses.iter().enumerate().all(|(i, a)| !addresses[..i].contains(a));
+    (distinct && addresses.len() <= MAX_REPLICAS).then_some(addresses)
+}
+
+fn address(text: &str) -> Option<UpstreamAddress> {
     let url = url::Url::parse(text).ok()?;
     // The internal token is bound to the path, so a path in front of it cannot work.
     let plain = url.scheme() == "http"
@@ -92,7 +108,7 @@ fn upstream(service: ServiceName, text: &str) -> Option<UpstreamAddress> {
         url::Host::Ipv6(address) => address.to_string(),
         other => other.to_string(),
     };
-    plain.then(|| UpstreamAddress { service, host, port: url.port_or_known_default().unwrap_or(80) })
+    plain.then(|| UpstreamAddress { host, port: url.port_or_known_default().unwrap_or(80) })
 }
 
 /// Longest a snapshot is served that cannot be renewed, milliseconds.
@@ -120,13 +136,21 @@ mod tests {
         }
         let text = upstreams(&settings).expect_err("sync is missing").to_string();
         assert!(text.contains("BAODAN_GATEWAY__UPSTREAMS__SYNC") && !text.contains("AUTH"), "{text}");
-        settings.upstreams.insert("sync".into(), "http://sync:4".into());
-        let all = upstreams(&settings).expect("four addresses");
-        let authorities: Vec<_> = all.iter().map(UpstreamAddress::authority).collect();
-        assert_eq!(authorities, ["auth:1", "[::1]:2", "10.0.0.1:80", "sync:4"]);
-        for bad in
-            ["https://sync:4", "sync:4", "http://sync:4/base", "http://u:p@sync:4", "http://sync:4/?a=1", ""]
-        {
+        settings.upstreams.insert("sync".into(), "http://sync:4, http://sync:5".into());
+        let all = upstreams(&settings).expect("four services");
+        let authorities: Vec<_> =
+            all.iter().flat_map(|u| &u.addresses).map(UpstreamAddress::authority).collect();
+        assert_eq!(authorities, ["auth:1", "[::1]:2", "10.0.0.1:80", "sync:4", "sync:5"]);
+        for bad in [
+            "https://sync:4",
+            "sync:4",
+            "http://sync:4/base",
+            "http://u:p@sync:4",
+            "http://sync:4/?a=1",
+            "",
+            "http://sync:4,",
+            "http://sync:4,http://sync:4",
+        ] {
             settings.upstreams.insert("sync".into(), bad.into());
             assert!(upstreams(&settings).is_err(), "{bad}");
         }

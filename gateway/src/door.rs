@@ -258,6 +258,7 @@ impl Door {
         match answer {
             Ok(mut answered) => {
                 dress(answered.headers_mut());
+                self.gate.health.readiness.hang_up_when_stopping(answered.response_mut().head_mut());
                 self.observer.answered(visit, answered.status());
                 Ok(answered)
             }

@@ -1,6 +1,6 @@
 //! Starting the whole system in this process.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use auth_service::bootstrap::Bootstrap;
 use gateway::{Gateway, Serving};
@@ -19,11 +19,13 @@ pub struct Started {
     /// Known at the first start, or when it was given.
     pub admin_password: Option<SecretString>,
     serving: Serving,
+    drain: Duration,
 }
 
 /// Builds all services and mounts them in the gateway's server.
 pub async fn start(settings: Settings) -> Result<Started, StartError> {
     let given = settings.admin_password.clone();
+    let drain = settings.drain(true);
     let shared = Shared::from_settings(settings).await?;
     let (services, bootstrap) = services(&shared).await?;
     let gateway = Gateway::new(&shared, Arc::new(bootstrap.policy), services)?;
@@ -33,7 +35,7 @@ pub async fn start(settings: Settings) -> Result<Started, StartError> {
     let address = serving.addresses.first().map_or_else(|| listen.clone(), ToString::to_string);
     let url = format!("http://{address}");
     greet(&url, bootstrap.made_password.as_ref());
-    Ok(Started { url, admin_password: bootstrap.made_password.or(given), serving })
+    Ok(Started { url, admin_password: bootstrap.made_password.or(given), serving, drain })
 }
 
 /// All services, on `shared`.
@@ -49,7 +51,7 @@ impl Started {
     /// Serves until told to stop.
     pub async fn run(self) -> io::Result<()> {
         let Serving { server, workers, readiness, .. } = self.serving;
-        lifecycle::run(server, workers, readiness).await
+        lifecycle::run(server, workers, readiness, self.drain).await
     }
 }
 

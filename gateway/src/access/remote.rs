@@ -1,5 +1,7 @@
 //! The policy of an auth-service in another process.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use contracts::{
     identity::{Caller, INTERNAL_TOKEN_HEADER, InternalClaims},
     policy::{PolicyAnswer, PolicySnapshot, PolicySource, PolicyUnavailable},
@@ -25,7 +27,10 @@ const PATH: &str = "/internal/policy";
 /// when nothing has changed.
 pub struct HttpPolicySource {
     client: reqwest::Client,
-    url: String,
+    /// One for each replica.
+    urls: Vec<String>,
+    /// The one to ask first: the last that answered.
+    first: AtomicUsize,
     key: InternalKey,
     clock: Clock,
 }
@@ -47,13 +52,35 @@ impl HttpPolicySource {
             .map_err(|e| StartError::Settings(format!("the client for auth-service cannot be made: {e}")))?;
         Ok(Self {
             client,
-            url: format!("http://{}{PATH}", auth.authority()),
+            urls: auth.addresses.iter().map(|a| format!("http://{}{PATH}", a.authority())).collect(),
+            first: AtomicUsize::new(0),
             key: InternalKey::new(secret),
             clock: shared.clock.clone(),
         })
     }
 
+    /// Asks one replica after the other. One that hangs takes the time of this call; the next call begins with
+    /// another.
     async fn ask(&self, known_version: i64) -> Result<Option<PolicySnapshot>, PolicyUnavailable> {
+        let mut failure = PolicyUnavailable("nobody to ask".into());
+        for _ in 0..self.urls.len() {
+            let index = self.first.fetch_add(1, Ordering::Relaxed) % self.urls.len();
+            match self.ask_one(&self.urls[index], known_version).await {
+                Ok(answer) => {
+                    self.first.store(index, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(e) => failure = e,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn ask_one(
+        &self,
+        url: &str,
+        known_version: i64,
+    ) -> Result<Option<PolicySnapshot>, PolicyUnavailable> {
         let failed = |e: reqwest::Error| PolicyUnavailable(with_causes(&e.without_url()));
         let claims = InternalClaims {
             caller: Caller::anonymous(),
@@ -66,7 +93,7 @@ impl HttpPolicySource {
         let token = self.key.sign(&claims).map_err(|e| PolicyUnavailable(e.to_string()))?;
         let answer = self
             .client
-            .get(format!("{}?version={known_version}", self.url))
+            .get(format!("{url}?version={known_version}"))
             .header(INTERNAL_TOKEN_HEADER, token)
             .send()
             .await

@@ -10,8 +10,10 @@ pub(crate) mod headers;
 pub(crate) mod mounted;
 mod pool;
 mod proxy;
+mod replicas;
 
 pub(crate) use proxy::{Upstreams, beside_unread};
+pub(crate) use replicas::{Replicas, watch};
 
 /// What the gateway adds to a request.
 pub(crate) struct Signed<'a> {

@@ -1,4 +1,4 @@
-//! Connections to one service, of one worker: kept, checked, bounded. Not shared between workers (a shared
+//! Connections to the replicas of one service, of one worker: kept, checked, bounded. Not shared between workers (a shared
 //! client cost 19 % of the throughput), so nothing here is locked.
 
 use std::{
@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::failure::Failure;
+use super::{failure::Failure, replicas::Replicas};
 use crate::config::UpstreamAddress;
 
 /// Connections of one worker to one service at the most.
@@ -39,14 +39,20 @@ const MAX_RETRIES_SAVED: f32 = 10.0;
 
 /// One service's connections.
 pub(crate) struct Pool {
-    pub service: ServiceName,
-    address: UpstreamAddress,
-    /// `host: …` of every request.
-    pub authority: String,
+    pub replicas: Arc<Replicas>,
     pub codec: ServiceConfig,
-    idle: RefCell<VecDeque<Connection>>,
+    /// By replica.
+    lines: Vec<Line>,
     permits: Arc<Semaphore>,
     retries_saved: Cell<f32>,
+}
+
+/// The connections to one replica.
+struct Line {
+    address: UpstreamAddress,
+    /// `host: …` of every request.
+    authority: String,
+    idle: RefCell<VecDeque<Connection>>,
 }
 
 /// An open connection with nothing under way.
@@ -62,25 +68,29 @@ pub(crate) struct Lease {
     /// What has arrived and is not decoded.
     pub received: BytesMut,
     made: Instant,
+    replica: usize,
     pool: Rc<Pool>,
     permit: OwnedSemaphorePermit,
 }
 
 impl Pool {
     /// `codec` is made once per worker: it keeps a clock task of its own.
-    pub fn new(address: UpstreamAddress, codec: ServiceConfig) -> Rc<Self> {
-        Rc::new(Self {
-            service: address.service,
+    pub fn new(replicas: Arc<Replicas>, codec: ServiceConfig) -> Rc<Self> {
+        let line = |address: &UpstreamAddress| Line {
+            address: address.clone(),
             authority: address.authority(),
-            address,
-            codec,
             idle: RefCell::default(),
+        };
+        Rc::new(Self {
+            lines: replicas.addresses().map(line).collect(),
+            replicas,
+            codec,
             permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             retries_saved: Cell::new(MAX_RETRIES_SAVED),
         })
     }
 
-    /// A live connection, kept or new. Counts the request towards the retry budget.
+    /// A live connection to the next replica, kept or new. Counts the request towards the retry budget.
     pub async fn lease(self: &Rc<Self>, fresh: bool) -> Result<Lease, Failure> {
         let permit = match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => permit,
@@ -89,20 +99,48 @@ impl Pool {
                 .map_err(|_| Failure::Busy)?
                 .map_err(|_| Failure::Busy)?,
         };
-        let kept = if fresh { None } else { self.take_kept() };
+        let replica = self.replicas.next();
+        let line = &self.lines[replica];
+        let kept = if fresh { None } else { line.take_kept() };
         let (io, made) = match kept {
             Some(kept) => (kept.io, kept.made),
-            None => (self.connect().await?, Instant::now()),
+            None => {
+                let io = line.connect().await.inspect_err(|_| self.replicas.refused(replica))?;
+                (io, Instant::now())
+            }
         };
         Ok(Lease {
             io,
             received: BytesMut::with_capacity(READ_BUFFER_BYTES),
             made,
+            replica,
             pool: Rc::clone(self),
             permit,
         })
     }
 
+    /// Is there a replica that a further try may go to at once?
+    pub fn has_another(&self) -> bool {
+        self.lines.len() > 1 && self.replicas.any_ready()
+    }
+
+    /// A request was begun.
+    pub fn earn_retry(&self) {
+        self.retries_saved.set((self.retries_saved.get() + RETRIES_PER_REQUEST).min(MAX_RETRIES_SAVED));
+    }
+
+    /// May one more request be tried again?
+    pub fn spend_retry(&self) -> bool {
+        let saved = self.retries_saved.get();
+        let enough = saved >= 1.0;
+        if enough {
+            self.retries_saved.set(saved - 1.0);
+        }
+        enough
+    }
+}
+
+impl Line {
     /// The connection used last, if it still lives; those before it may be closed for lack of use.
     fn take_kept(&self) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
@@ -123,21 +161,6 @@ impl Pool {
         io.set_nodelay(true).map_err(Failure::Connect)?;
         Ok(io)
     }
-
-    /// A request was begun.
-    pub fn earn_retry(&self) {
-        self.retries_saved.set((self.retries_saved.get() + RETRIES_PER_REQUEST).min(MAX_RETRIES_SAVED));
-    }
-
-    /// May one more request be tried again?
-    pub fn spend_retry(&self) -> bool {
-        let saved = self.retries_saved.get();
-        let enough = saved >= 1.0;
-        if enough {
-            self.retries_saved.set(saved - 1.0);
-        }
-        enough
-    }
 }
 
 /// Neither closed by the other end nor holding bytes that belong to no request.
@@ -148,17 +171,22 @@ fn is_quiet(io: &TcpStream) -> bool {
 
 impl Lease {
     pub fn service(&self) -> ServiceName {
-        self.pool.service
+        self.pool.replicas.service
+    }
+
+    /// `host: …` of a request on it.
+    pub fn authority(&self) -> &str {
+        &self.pool.lines[self.replica].authority
     }
 
     /// Keeps the connection for the next request. Nothing may be under way on it.
     pub fn give_back(self) {
-        let Self { io, received, made, pool, permit } = self;
+        let Self { io, received, made, replica, pool, permit } = self;
         if !received.is_empty() {
             return;
         }
         let used = Instant::now();
-        let mut idle = pool.idle.borrow_mut();
+        let mut idle = pool.lines[replica].idle.borrow_mut();
         // The oldest stand in front; a burst's connections are let go one by one after it.
         if idle.front().is_some_and(|c| c.used.elapsed() >= MAX_IDLE) {
             idle.pop_front();

@@ -1,6 +1,6 @@
 //! Passing a request on to a service in another process.
 
-use std::{rc::Rc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use actix_http::{ServiceConfig, h1::ClientCodec};
 use actix_web::{HttpMessage, HttpResponse, body::BoxBody, dev::ServiceRequest, http::header::HeaderMap};
@@ -14,12 +14,10 @@ use super::{
     exchange::{Outgoing, exchange},
     failure::Failure,
     headers::{INTERNAL_TOKEN, REQUEST_ID, TRACEPARENT, for_each_allowed},
-    pool::Pool,
+    pool::{Lease, Pool},
+    replicas::Replicas,
 };
-use crate::{
-    config::UpstreamAddress,
-    limits::{Announced, BesideUnread, BoundedBody},
-};
+use crate::limits::{Announced, BesideUnread, BoundedBody};
 
 /// Further tries after the first.
 const MAX_RETRIES: u32 = 2;
@@ -35,9 +33,9 @@ pub(crate) struct Upstreams {
 
 impl Upstreams {
     /// Called in the worker that will use it: the codec's clock is a task of that worker.
-    pub fn new(addresses: &[UpstreamAddress]) -> Self {
+    pub fn new(services: &[Arc<Replicas>]) -> Self {
         let codec = ServiceConfig::default();
-        Self { pools: addresses.iter().map(|a| Pool::new(a.clone(), codec.clone())).collect() }
+        Self { pools: services.iter().map(|s| Pool::new(Arc::clone(s), codec.clone())).collect() }
     }
 
     fn pool(&self, service: ServiceName) -> &Rc<Pool> {
@@ -100,7 +98,7 @@ impl Upstreams {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
-            let service = pool.service.as_str();
+            let service = pool.replicas.service.as_str();
             metrics::counter!("gateway_upstream_failures_total", "service" => service, "kind" => failure.kind())
                 .increment(1);
             let bodiless = body.first.is_none() && body.rest.is_none();
@@ -111,7 +109,8 @@ impl Upstreams {
             }
             retries += 1;
             metrics::counter!("gateway_upstream_retries_total", "service" => service).increment(1);
-            if matches!(failure, Failure::Connect(_)) {
+            // Another replica need not be waited for.
+            if matches!(failure, Failure::Connect(_)) && !pool.has_another() {
                 tokio::time::sleep(CONNECT_PAUSE * retries).await;
             }
         }
@@ -128,7 +127,7 @@ async fn attempt(
     fresh: bool,
 ) -> Result<HttpResponse, Failure> {
     let mut lease = pool.lease(fresh).await?;
-    let head = request_head(pool, req, route, signed, body.framing);
+    let head = request_head(&lease, req, route, signed, body.framing);
     let codec = ClientCodec::new(pool.codec.clone());
     let incoming = exchange(&mut lease, codec, head, body, route.timeout_seconds).await?;
     answer(incoming, lease, signed.request_id)
@@ -137,7 +136,7 @@ async fn attempt(
 /// The request's head as it goes out. Method and path are the ones the internal token is bound to; header values
 /// were parsed by the server, so none of them holds a line break.
 fn request_head(
-    pool: &Pool,
+    lease: &Lease,
     req: &ServiceRequest,
     route: &Route,
     signed: &Signed<'_>,
@@ -145,7 +144,7 @@ fn request_head(
 ) -> BytesMut {
     let mut out = BytesMut::with_capacity(HEAD_BYTES);
     let target = req.uri().path_and_query().map_or("/", |t| t.as_str());
-    for part in [route.method.as_str(), " ", target, " HTTP/1.1\r\nhost: ", &pool.authority, "\r\n"] {
+    for part in [route.method.as_str(), " ", target, " HTTP/1.1\r\nhost: ", lease.authority(), "\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
     let headers: &HeaderMap = req.headers();

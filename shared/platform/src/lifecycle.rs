@@ -1,5 +1,5 @@
-//! A process's life: workers that are restarted when they panic, and an orderly end: not ready → HTTP drained →
-//! consumers and jobs → relays → telemetry. A second signal, or 30 s, ends it the hard way; nothing is lost by
+//! A process's life: workers that are restarted when they panic, and an orderly end: not ready, but serving until
+//! whoever chooses among replicas has noticed → HTTP drained → consumers and jobs → relays → telemetry. A second signal, or 30 s, ends it the hard way; nothing is lost by
 //! that, because everything undone stands in a database.
 
 use std::{
@@ -15,8 +15,11 @@ use std::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Longest orderly end.
+/// Longest orderly end, from when no more requests are taken.
 pub const GRACE: Duration = Duration::from_secs(30);
+/// How long a process of its own goes on serving after it was told to stop, while it says that it is not ready:
+/// longer than a gateway keeps a quiet connection (4 s) and than it takes to notice (0.5 s).
+pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// What one turn of a job or relay found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,13 +175,22 @@ impl Readiness {
     pub fn get(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
+
+    /// The answer of a process that is stopping is the last on its connection: a request on a connection that is
+    /// closed at the same moment could not safely be repeated.
+    pub fn hang_up_when_stopping(&self, head: &mut actix_web::dev::ResponseHead) {
+        if !self.get() {
+            head.set_connection_type(actix_web::http::ConnectionType::Close);
+        }
+    }
 }
 
-/// Runs a process until it is told to stop: serves, works, and ends in order.
+/// Runs a process until it is told to stop: serves, works, and ends in order. `drain`: see [`DRAIN`].
 pub async fn run(
     server: actix_web::dev::Server,
     workers: Vec<Worker>,
     readiness: Readiness,
+    drain: Duration,
 ) -> std::io::Result<()> {
     let handle = server.handle();
     let workers = Workers::start(workers);
@@ -193,15 +205,19 @@ pub async fn run(
         workers.stop().await;
         return ended.unwrap_or_else(|e| Err(std::io::Error::other(e)));
     }
-    tracing::info!("stopping: no new requests, finishing what is under way");
+    tracing::info!(
+        drain_seconds = drain.as_secs(),
+        "stopping: not ready any more, finishing what is under way"
+    );
     let orderly = async {
+        tokio::time::sleep(drain).await;
         handle.stop(true).await;
         workers.stop().await;
     };
     tokio::select! {
         () = orderly => Ok(()),
         () = signal() => Err(std::io::Error::other("second signal: stopped the hard way; undone work goes on at the next start")),
-        () = tokio::time::sleep(GRACE) => Err(std::io::Error::other("not done after 30 s: stopped the hard way; undone work goes on at the next start")),
+        () = tokio::time::sleep(drain + GRACE) => Err(std::io::Error::other("not done after 30 s: stopped the hard way; undone work goes on at the next start")),
     }
 }
 

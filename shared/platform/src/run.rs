@@ -3,7 +3,7 @@
 
 use std::{future::Future, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use actix_web::{App, HttpResponse, HttpServer, middleware::from_fn, web};
+use actix_web::{App, HttpResponse, HttpServer, dev::Service as _, middleware::from_fn, web};
 use clap::{Parser, Subcommand};
 use contracts::routes::ServiceName;
 
@@ -76,6 +76,7 @@ where
     F: Future<Output = Result<Service, StartError>>,
 {
     let service_name = format!("{}-service", name.as_str());
+    let drain = settings.drain(false);
     let telemetry = telemetry::init(&service_name, &settings.telemetry);
     let started = async {
         let shared = Shared::from_settings(settings).await?;
@@ -89,7 +90,7 @@ where
         Ok::<_, StartError>((server, service.workers, readiness))
     };
     let code = match started.await {
-        Ok((server, workers, readiness)) => end(lifecycle::run(server, workers, readiness).await),
+        Ok((server, workers, readiness)) => end(lifecycle::run(server, workers, readiness, drain).await),
         Err(e) => refuse(&e),
     };
     telemetry.shutdown();
@@ -153,14 +154,23 @@ pub fn server(
     let key =
         settings.keys.internal.as_ref().ok_or_else(|| std::io::Error::other("keys.internal is missing"))?;
     let check = CallerCheck { key: http::caller::InternalKey::new(key), clock: shared.clock.clone() };
+    let stopping = readiness.clone();
     let probes = web::Data::new(Probes { readiness: readiness.clone(), databases });
     let server = HttpServer::new(move || {
-        let configure = configure.clone();
+        let (configure, stopping) = (configure.clone(), stopping.clone());
         App::new()
             .app_data(web::Data::new(check.clone()))
             .app_data(probes.clone())
             .configure(http::extractor_config)
             .wrap(from_fn(http::request_context))
+            .wrap_fn(move |req, next| {
+                let (stopping, answer) = (stopping.clone(), next.call(req));
+                async move {
+                    let mut answer = answer.await?;
+                    stopping.hang_up_when_stopping(answer.response_mut().head_mut());
+                    Ok(answer)
+                }
+            })
             .route("/healthz", web::get().to(healthz))
             .route("/readyz", web::get().to(readyz))
             .route("/metrics", web::get().to(metrics))

@@ -21,6 +21,9 @@ pub use storage::StorageSettings;
 use crate::{bus::BusSettings, db::DatabaseSettings, seal, telemetry::TelemetrySettings};
 use secrets::{MIN_SECRET_CHARS, named_keys, well_known, write_private};
 
+/// A process that was told to stop must be gone before whoever told it loses patience.
+const MAX_DRAIN_SECONDS: u64 = 60;
+
 /// All settings of all services: one list, so that one file configures a whole system.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -36,6 +39,9 @@ pub struct Settings {
     pub timezone: Tz,
     /// HTTP worker threads; 0 = one per core.
     pub http_workers: usize,
+    /// How long a process goes on serving after SIGTERM while `/readyz` says 503, so that whoever chooses among
+    /// replicas has turned away; absent = 5 for a process of its own, 0 for everything in one.
+    pub drain_seconds: Option<u64>,
     pub database: DatabaseSettings,
     pub bus: BusSettings,
     pub redis: RedisSettings,
@@ -151,6 +157,7 @@ impl Default for Settings {
             data_dir: "./data".into(),
             timezone: chrono_tz::Asia::Shanghai,
             http_workers: 0,
+            drain_seconds: None,
             database: DatabaseSettings::default(),
             bus: BusSettings::default(),
             redis: RedisSettings::default(),
@@ -238,9 +245,18 @@ impl Settings {
                 self.listen
             ));
         }
+        if self.drain_seconds.is_some_and(|s| s > MAX_DRAIN_SECONDS) {
+            problems.push(format!("drain_seconds (BAODAN_DRAIN_SECONDS) is {MAX_DRAIN_SECONDS} at the most"));
+        }
         problems.extend(self.retry_schedule().err());
         problems.extend(self.telemetry.validate().err());
         if problems.is_empty() { Ok(()) } else { Err(SettingsError::Invalid(problems)) }
+    }
+
+    /// See `drain_seconds`. `embedded`: all services in this one process.
+    pub fn drain(&self, embedded: bool) -> std::time::Duration {
+        let usual = if embedded { std::time::Duration::ZERO } else { crate::lifecycle::DRAIN };
+        self.drain_seconds.map_or(usual, std::time::Duration::from_secs)
     }
 
     fn validate_secrets(&self, problems: &mut Vec<String>) {

@@ -63,6 +63,8 @@ pub(crate) struct Gate {
     pub internal: InternalKey,
     pub trusted: TrustedProxies,
     pub requests_per_second: u64,
+    /// Upload tokens of the public bucket need no login.
+    pub anonymous_upload_token: bool,
     pub quota: Quota,
     pub clock: Clock,
     /// Empty: the services are mounted.
@@ -127,6 +129,7 @@ impl Gateway {
             internal: InternalKey::new(internal),
             trusted: TrustedProxies::parse(&settings.gateway.trusted_proxies)?,
             requests_per_second: settings.gateway.requests_per_second,
+            anonymous_upload_token: settings.storage.anonymous_upload_token,
             quota: shared.quota.clone(),
             clock: shared.clock.clone(),
             console: Console::load(settings.gateway.console_dir.as_deref())?,

@@ -17,7 +17,10 @@ use actix_web::{
     },
     middleware::Next,
 };
-use contracts::{identity::InternalClaims, routes::Dialect};
+use contracts::{
+    identity::InternalClaims,
+    routes::{Dialect, Route},
+};
 use platform::{
     http::{ApiError, Language, RequestContext, caller::INTERNAL_TOKEN_SECONDS},
     telemetry::{current_traceparent, parent_from},
@@ -155,7 +158,7 @@ impl Door {
         visit: &mut Visit,
     ) -> Result<ServiceResponse<BoxBody>, Error> {
         let route = self.gate.table.routes()[index];
-        let counted = limits::rate(&self.gate.quota, self.gate.requests_per_second, &visit.client).await;
+        let counted = self.count(route, &req, visit).await;
         let token = match counted.and_then(|()| self.authorize(index, &req, visit)) {
             Ok(token) => token,
             Err(e) => return Ok(self.refuse(req, e.into(), visit).await),
@@ -177,13 +180,32 @@ impl Door {
         }
     }
 
+    /// Counts the request of this address, and what it may have without a token.
+    async fn count(&self, route: &Route, req: &ServiceRequest, visit: &Visit) -> Result<(), ApiError> {
+        let gate = &self.gate;
+        limits::rate(&gate.quota, gate.requests_per_second, &visit.client).await?;
+        if self.check().passes_unsigned(route, req.headers()) {
+            limits::unsigned(&gate.quota, &visit.client).await?;
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> AccessCheck<'_> {
+        let gate = &self.gate;
+        AccessCheck {
+            keys: &gate.keys,
+            cache: &self.tokens,
+            policy: &gate.policy,
+            clock: &gate.clock,
+            opened: gate.anonymous_upload_token,
+        }
+    }
+
     /// Checks the caller and signs who it is, for this request alone.
     fn authorize(&self, index: usize, req: &ServiceRequest, visit: &mut Visit) -> Result<String, ApiError> {
         let gate = &self.gate;
         let route = gate.table.routes()[index];
-        let check =
-            AccessCheck { keys: &gate.keys, cache: &self.tokens, policy: &gate.policy, clock: &gate.clock };
-        let caller = check.caller(route, index, req.headers())?;
+        let caller = self.check().caller(route, index, req.headers())?;
         visit.account_id = caller.account_id;
         let claims = InternalClaims {
             caller,

@@ -65,6 +65,23 @@ impl Announced {
     }
 }
 
+/// What one address may have without a token in a minute, where a setting opens it: enough for a form with some
+/// pictures, too little to fill a bucket.
+const UNSIGNED_PER_MINUTE: u64 = 20;
+
+/// Counts a request that passes without a token. Without a store it does not pass: only this count stands between
+/// the upload token and everybody.
+pub(crate) async fn unsigned(quota: &Quota, client: &Client) -> Result<(), ApiError> {
+    let key = format!("unsigned:{}", client.quota_key());
+    match quota.take(&key, &[Window::new(UNSIGNED_PER_MINUTE, 60)], 1).await {
+        Ok(Decision::Admitted { .. }) => Ok(()),
+        Ok(Decision::Refused { retry_after_seconds, .. }) => {
+            Err(ApiError::too_many_requests(retry_after_seconds))
+        }
+        Err(e) => Err(ApiError::unavailable(e)),
+    }
+}
+
 /// Counts a request of one address. A store that does not answer lets it pass: the limit protects the service,
 /// and must not be what takes it down.
 pub(crate) async fn rate(quota: &Quota, per_second: u64, client: &Client) -> Result<(), ApiError> {

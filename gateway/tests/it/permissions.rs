@@ -30,7 +30,7 @@ async fn every_route_opens_to_those_it_names_and_to_nobody_else() {
             let expected = match route.access {
                 Access::Public | Access::Key => [open, open, open, open],
                 Access::SignedIn => [login, open, open, open],
-                Access::Account => [login, grant, open, grant],
+                Access::Account | Access::AccountUnlessOpened => [login, grant, open, grant],
                 Access::AccountOrPartner => [login, grant, open, open],
             };
             assert_eq!(seen, expected, "{mode:?} {} {}", route.method.as_str(), route.path);
@@ -74,4 +74,35 @@ async fn refusals_speak_the_callers_language() {
         (zh["error"].as_str(), en["error"].as_str()),
         (Some("权限不足"), Some("your roles do not hold this permission"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_setting_opens_the_upload_token_to_callers_without_a_credential_and_counts_them() {
+    for mode in Mode::BOTH {
+        let plan = Plan::new(mode).settings(|s| s.storage.anonymous_upload_token = true);
+        let bed = plan.start().await;
+        let path = "/api/qiniu/token";
+        let (status, body) = answer(bed.get(path)).await;
+        assert_eq!((status, &body["identity"]["caller"]["kind"]), (200, &Value::from("anonymous")));
+        // A credential that is shown must be good, and everything else stays shut.
+        assert_eq!(statuses(bed.get(path).bearer_auth("x.y.z")).await, (401, 6));
+        assert_eq!(statuses(bed.get(path).header("authorization", "")).await, (401, 6));
+        assert_eq!(statuses(bed.get(path).bearer_auth(token(2))).await, (403, 3));
+        for other in ["/api/report", "/api/qiniu/copyfile", "/api/report/downloadurl"] {
+            assert_eq!(statuses(bed.get(other)).await, (401, 6), "{other}");
+        }
+        let mut admitted = 1;
+        let refused = loop {
+            match answer(bed.get(path)).await {
+                (200, _) => admitted += 1,
+                refused => break refused,
+            }
+            assert!(admitted <= 20, "nobody counts");
+        };
+        assert_eq!((admitted, refused.0, &refused.1["status"]), (20, 429, &Value::from(9)));
+        // Those who sign in are not counted with them.
+        assert_eq!(answer(bed.get(path).bearer_auth(token(1))).await.0, 200);
+        bed.clock.advance_ms(61_000);
+        assert_eq!(answer(bed.get(path)).await.0, 200);
+    }
 }

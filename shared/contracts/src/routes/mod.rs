@@ -66,6 +66,9 @@ pub enum Access {
     Account,
     /// Such an account, or any partner's login, which then sees its own only.
     AccountOrPartner,
+    /// An operator's account that holds the permission; callers without any credential too, once
+    /// `storage.anonymous_upload_token` opens it.
+    AccountUnlessOpened,
     /// No token: the service itself checks the supplier's or partner's key.
     Key,
 }
@@ -147,7 +150,7 @@ impl Route {
 
     /// Does an account need a role that holds `name`?
     pub fn needs_permission(&self) -> bool {
-        matches!(self.access, Access::Account | Access::AccountOrPartner)
+        matches!(self.access, Access::Account | Access::AccountOrPartner | Access::AccountUnlessOpened)
     }
 }
 

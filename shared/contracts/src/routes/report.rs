@@ -41,7 +41,7 @@ pub const ROUTES: &[Route] = &[
     r("GET_REPORT_CUSTOMER", Get, "/api/report/{report_id}/customer", Account),
     r("REPORT_READ", Post, "/api/report/{report_id}/read", Account),
     r("GET_REPORT_DOWNLOADURL", Get, "/api/report/downloadurl", Account),
-    r("GET_QINIU_TOKEN", Get, "/api/qiniu/token", Account),
+    r("GET_QINIU_TOKEN", Get, "/api/qiniu/token", AccountUnlessOpened),
     slow(r("QINIU_COPY_FILE", Get, "/api/qiniu/copyfile", Account)).not_idempotent(),
     slow(r("QINIU_COPY_FILE", Post, "/api/qiniu/copyfile", Account)),
     slow(r("STORAGE_UPLOAD", Post, "/storage/upload", Public)).body(UPLOAD_BYTES),

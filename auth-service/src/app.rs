@@ -70,6 +70,12 @@ pub async fn build_with_bootstrap(shared: &Shared) -> Result<(Service, Bootstrap
         platform.clock.clone(),
         keys::events::KeyUsage,
     );
+    let entries = InboxConsumer::new(
+        "auth.audit",
+        platform.db.clone(),
+        platform.clock.clone(),
+        audit::events::Entries(platform.ids.clone()),
+    );
     let workers = workers(&ctx);
     let data = web::Data::new(ctx.clone());
     let configure = move |cfg: &mut web::ServiceConfig| {
@@ -85,7 +91,7 @@ pub async fn build_with_bootstrap(shared: &Shared) -> Result<(Service, Bootstrap
         keys::http_supplier::routes(cfg);
         audit::http::routes(cfg);
     };
-    let service = Service::new(platform, ApiDoc::openapi(), configure, vec![usage], workers);
+    let service = Service::new(platform, ApiDoc::openapi(), configure, vec![usage, entries], workers);
     Ok((service, bootstrap))
 }
 

@@ -5,7 +5,8 @@
 //! and answers gateways of other processes on `GET /internal/policy`.
 //!
 //! Events out: `policy.changed` and `token.revoked` (gateways fetch the snapshot), `partner.changed`,
-//! `distributor.changed`, `key.changed`. Events in: `key.used` (when a key was used last).
+//! `distributor.changed`, `key.changed`. Events in: `key.used` (when a key was used last), `audit.recorded`
+//! (changes in the other services).
 //!
 //! Where to start reading: `tokens/` for a login, `policy/` for what a gateway knows.
 //!

@@ -7,7 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::store::{self, Filter};
+use super::{
+    rules::Cursor,
+    store::{self, Filter},
+};
 use crate::{
     app::Ctx,
     entities::audit_entry,
@@ -40,7 +43,8 @@ pub struct AuditQuery {
     #[param(value_type = Option<String>)]
     end_date: Option<chrono::NaiveDate>,
     /// `next_cursor` of the page before.
-    cursor: Option<i64>,
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
     /// At most 1000, 50 by default.
     limit: Option<i64>,
 }
@@ -58,10 +62,19 @@ impl FromFields for AuditQuery {
             request_id,
             start_date: f.optional_date("start_date"),
             end_date: f.optional_date("end_date"),
-            cursor: f.optional_int("cursor", 1..=i64::MAX),
+            cursor: cursor(f),
             limit: f.optional_int("limit", 1..=MAX_LIMIT),
         }
     }
+}
+
+fn cursor(f: &mut Fields<'_>) -> Option<Cursor> {
+    let text = f.optional_text("cursor", 50).filter(|t| !t.is_empty())?;
+    let cursor = Cursor::parse(&text);
+    if cursor.is_none() {
+        f.error("cursor", "不是上一页给出的 next_cursor", "is no next_cursor of a page before");
+    }
+    cursor
 }
 
 /// One change.
@@ -144,6 +157,7 @@ pub async fn list(
     let mut rows = store::page(ctx.platform.db.conn(), &filter, query.cursor, limit + 1).await?;
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
-    let next_cursor = rows.last().filter(|_| more).map(|row| row.id.to_string()).unwrap_or_default();
+    let next_cursor =
+        rows.last().filter(|_| more).map(|row| Cursor { at: row.at, id: row.id }.text()).unwrap_or_default();
     Ok(wire::ok(AuditPage { data: rows.into_iter().map(AuditRow::from).collect(), next_cursor }))
 }

@@ -1,10 +1,15 @@
-use platform::{db::WriteTx, ids};
+use platform::db::WriteTx;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait},
 };
 
-use super::{Change, Who};
-use crate::entities::audit_entry::{ActiveModel, Column, Entity, Model};
+use super::rules::Cursor;
+use crate::entities::audit_entry::{Column, Entity, Model};
+
+/// Rows of one statement: 12 parameters each, below SQLite's limit of them.
+const BATCH: usize = 500;
 
 /// Which entries are asked for. Times in unix milliseconds.
 #[derive(Debug, Clone, Default)]
@@ -18,41 +23,32 @@ pub struct Filter {
     pub until_ms: Option<i64>,
 }
 
-pub async fn insert(tx: &WriteTx, id: i64, at: i64, who: &Who, change: Change) -> Result<(), DbErr> {
-    let row = ActiveModel {
-        id: Set(id),
-        at: Set(at),
-        actor_kind: Set(who.actor.kind.as_str().into()),
-        actor_id: Set(who.actor.id),
-        actor_name: Set(who.actor.name.clone()),
-        action: Set(change.action.into()),
-        target: Set(change.target.into()),
-        target_id: Set(change.target_id),
-        before_json: Set(change.before.to_string()),
-        after_json: Set(change.after.to_string()),
-        request_id: Set(who.request_id.clone()),
-        ip: Set(who.ip.clone()),
-    };
-    Entity::insert(row).exec_without_returning(tx).await.map(|_| ())
+pub async fn insert(tx: &WriteTx, rows: &[Model]) -> Result<(), DbErr> {
+    for batch in rows.chunks(BATCH) {
+        let rows = batch.iter().map(|row| row.clone().into_active_model().reset_all());
+        Entity::insert_many(rows).exec_without_returning(tx).await?;
+    }
+    Ok(())
 }
 
-/// Entries older than `before_id` (none = from the newest), newest first. The id carries the time, so a window of
-/// time is a window of ids and every page is one index range.
+/// Entries behind `after` (none = from the newest), newest first. Every filter has an index that ends in (at, id),
+/// so each page is one index range.
 pub async fn page<C: ConnectionTrait>(
     conn: &C,
     filter: &Filter,
-    before_id: Option<i64>,
+    after: Option<Cursor>,
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     let mut query = Entity::find();
-    if let Some(id) = before_id {
-        query = query.filter(Column::Id.lt(id));
+    if let Some(Cursor { at, id }) = after {
+        let place = Expr::tuple([Expr::col(Column::At), Expr::col(Column::Id)]);
+        query = query.filter(place.lt(Expr::tuple([Expr::val(at), Expr::val(id)])));
     }
     if let Some(ms) = filter.from_ms {
-        query = query.filter(Column::Id.gte(ids::floor_at(ms)));
+        query = query.filter(Column::At.gte(ms));
     }
     if let Some(ms) = filter.until_ms {
-        query = query.filter(Column::Id.lt(ids::floor_at(ms)));
+        query = query.filter(Column::At.lt(ms));
     }
     if let Some(account) = filter.account_id {
         query = query.filter(Column::ActorId.eq(account)).filter(Column::ActorKind.eq("account"));
@@ -68,5 +64,5 @@ pub async fn page<C: ConnectionTrait>(
             query = query.filter(column.eq(text.as_str()));
         }
     }
-    query.order_by_desc(Column::Id).limit(limit).all(conn).await
+    query.order_by_desc(Column::At).order_by_desc(Column::Id).limit(limit).all(conn).await
 }

@@ -144,8 +144,10 @@ CREATE TABLE audit_entry (
     request_id TEXT NOT NULL,
     ip TEXT NOT NULL
 );
-CREATE INDEX audit_entry_target ON audit_entry (target, id);
-CREATE INDEX audit_entry_target_id ON audit_entry (target, target_id, id);
-CREATE INDEX audit_entry_request ON audit_entry (request_id, id);
-CREATE INDEX audit_entry_actor ON audit_entry (actor_kind, actor_id, id);
-CREATE INDEX audit_entry_action ON audit_entry (action, id);
+-- Each ends in the order of the list, so that a page is one range.
+CREATE INDEX audit_entry_at ON audit_entry (at, id);
+CREATE INDEX audit_entry_target ON audit_entry (target, at, id);
+CREATE INDEX audit_entry_target_id ON audit_entry (target, target_id, at, id);
+CREATE INDEX audit_entry_request ON audit_entry (request_id, at, id);
+CREATE INDEX audit_entry_actor ON audit_entry (actor_kind, actor_id, at, id);
+CREATE INDEX audit_entry_action ON audit_entry (action, at, id);

@@ -1,3 +1,7 @@
+use contracts::{
+    events::AuditRecorded,
+    identity::{Actor, ActorKind},
+};
 use serde_json::{Value, json};
 
 use crate::{Auth, PASSWORD, statuses};
@@ -130,5 +134,53 @@ async fn entries_are_found_by_account_action_and_day() {
         let answer = auth.send("GET", &format!("/api/audit?{query}"), json!(null)).await;
         assert_eq!(statuses(&answer), (400, 1), "{query}");
     }
+    auth.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_other_services_are_kept_once_under_the_time_they_happened() {
+    let auth = Auth::start().await;
+    auth.role("first", &[]).await;
+    let now = auth.bed.shared.clock.now_ms();
+    let change = |n: i64, at: i64| AuditRecorded {
+        actor: Actor { kind: ActorKind::Account, id: 7, name: "丽丽".into() },
+        action: "report.modify".into(),
+        target: "report".into(),
+        target_id: n.to_string(),
+        before: json!({"price": n}),
+        after: Value::Null,
+        request_id: format!("{n:032}"),
+        ip: "10.0.0.1".into(),
+        at,
+    };
+    // 1,200 at once, and one that was held up for two days.
+    let day = 86_400_000;
+    let mut events: Vec<_> = (1..=1200).map(|n| auth.bed.event(&change(n, now + 60_000 + n))).collect();
+    events.push(auth.bed.event(&change(9999, now - 2 * day)));
+    auth.bed.publish(&events).await;
+    auth.bed.publish(&events[..10]).await;
+    auth.bed.settle().await;
+    assert_eq!(entries(&auth, "target=report&limit=1000").await.len(), 1000);
+    let newest = &entries(&auth, "limit=1").await[0];
+    assert_eq!(
+        (&newest["target_id"], &newest["actor_name"], &newest["ip"]),
+        (&json!("1200"), &json!("丽丽"), &json!("10.0.0.1"))
+    );
+    assert_eq!((&newest["before"], &newest["after"]), (&json!({"price": 1200}), &json!({})));
+    let late = entries(&auth, "target=report&target_id=9999").await;
+    assert_eq!((late.len(), &late[0]["at"]), (1, &json!((now - 2 * day) / 1000)));
+    let before_yesterday = platform::clock::local_date(now - 2 * day, auth.bed.shared.settings.timezone);
+    let then = entries(&auth, &format!("start_date={before_yesterday}&end_date={before_yesterday}")).await;
+    assert_eq!(then.iter().map(|e| &e["target_id"]).collect::<Vec<_>>(), [&json!("9999")]);
+    let (mut seen, mut query) = (0, "account_id=7&limit=500".to_owned());
+    loop {
+        let page = auth.good("GET", &format!("/api/audit?{query}"), json!(null)).await;
+        seen += page["data"].as_array().unwrap().len();
+        match page["next_cursor"].as_str().unwrap() {
+            "" => break,
+            cursor => query = format!("account_id=7&limit=500&cursor={cursor}"),
+        }
+    }
+    assert_eq!(seen, 1201);
     auth.finish().await;
 }

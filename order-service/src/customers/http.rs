@@ -1,5 +1,8 @@
 use actix_web::web;
-use platform::http::{ApiError, Body, caller::Identity};
+use platform::{
+    audit::Who,
+    http::{ApiError, Body, caller::Identity},
+};
 
 use super::service::{self, NewCustomer};
 use crate::{
@@ -17,9 +20,9 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
     responses((status = 200, body = Data<Id>), (status = 400, description = "missing, wrong, or known already")))]
 pub async fn add(
     ctx: web::Data<Ctx>,
-    _identity: Identity,
+    identity: Identity,
     body: Body<NewCustomer>,
 ) -> Result<web::Json<Data<Id>>, ApiError> {
-    let id = service::add(&ctx, &body).await?;
+    let id = service::add(&ctx, &Who::from(&identity), &body).await?;
     Ok(web::Json(Data::of(Id { id })))
 }

@@ -1,8 +1,10 @@
 use platform::{
+    audit::{self, Change, Who},
     db::WriteTx,
     http::{ApiError, Fields, FromFields, values},
 };
 use sea_orm::{DbErr, SqlErr};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::store;
@@ -71,12 +73,18 @@ fn row(ctx: &Ctx, new: &NewCustomer) -> customer::Model {
 }
 
 /// Makes a customer; answers the id.
-pub async fn add(ctx: &Ctx, new: &NewCustomer) -> Result<i64, CustomerError> {
+pub async fn add(ctx: &Ctx, who: &Who, new: &NewCustomer) -> Result<i64, CustomerError> {
     let row = row(ctx, new);
     let id = row.id;
     let tx = ctx.platform.db.write_tx().await?;
     match store::insert(&tx, row).await {
-        Ok(()) => tx.commit().await?,
+        Ok(()) => {
+            let view =
+                json!({"id": id, "mobile": new.mobile, "nick_name": new.nick_name, "avatar": new.avatar});
+            let change = Change::new("customer.add", "customer", id).after(&view);
+            audit::record(&ctx.platform, &tx, who, change).await?;
+            tx.commit().await?;
+        }
         Err(e) if matches!(e.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
             tx.rollback().await?;
             let found = store::find_by_mobile(ctx.platform.db.conn(), &new.mobile).await?;

@@ -1,6 +1,9 @@
 use actix_web::web;
 use contracts::order_state::FulfilState;
-use platform::http::{ApiError, Body, Fields, FromFields, Query, caller::Identity, values::MAX_FEN};
+use platform::{
+    audit::Who,
+    http::{ApiError, Body, Fields, FromFields, Query, caller::Identity, values::MAX_FEN},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -229,10 +232,10 @@ pub async fn list(
     responses((status = 200, body = Data<Id>), (status = 400, description = "a field is missing or wrong")))]
 pub async fn add(
     ctx: web::Data<Ctx>,
-    _identity: Identity,
+    identity: Identity,
     body: Body<NewGoods>,
 ) -> Result<web::Json<Data<Id>>, ApiError> {
-    let id = service::add(&ctx, &body.0).await?;
+    let id = service::add(&ctx, &Who::from(&identity), &body.0).await?;
     Ok(web::Json(Data::of(Id { id })))
 }
 
@@ -256,11 +259,11 @@ pub async fn info(
     responses((status = 200, body = Data<Id>), (status = 404, description = "no such goods")))]
 pub async fn modify(
     ctx: web::Data<Ctx>,
-    _identity: Identity,
+    identity: Identity,
     id: web::Path<i64>,
     body: Body<GoodsBody>,
 ) -> Result<web::Json<Data<Id>>, ApiError> {
-    service::modify(&ctx, *id, &body).await?;
+    service::modify(&ctx, &Who::from(&identity), *id, &body).await?;
     Ok(web::Json(Data::of(Id { id: *id })))
 }
 
@@ -271,9 +274,9 @@ pub async fn modify(
         (status = 404, description = "no such goods")))]
 pub async fn delete(
     ctx: web::Data<Ctx>,
-    _identity: Identity,
+    identity: Identity,
     id: web::Path<i64>,
 ) -> Result<web::Json<Data<Id>>, ApiError> {
-    service::delete(&ctx, *id).await?;
+    service::delete(&ctx, &Who::from(&identity), *id).await?;
     Ok(web::Json(Data::of(Id { id: *id })))
 }

@@ -1,9 +1,18 @@
 use contracts::order_state::FulfilState;
-use platform::http::ApiError;
+use platform::{
+    audit::{self, Change, Who},
+    http::ApiError,
+};
 use sea_orm::{ActiveValue::Set, DbErr, IntoActiveModel};
 
-use super::{http::GoodsBody, store};
+use super::{
+    http::{GoodsBody, GoodsView},
+    store,
+};
 use crate::{app::Ctx, entities::goods, wire};
+
+/// What the audit calls them.
+const TARGET: &str = "goods";
 
 /// Why goods were not changed.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +39,7 @@ impl From<GoodsError> for ApiError {
 }
 
 /// Makes service goods; answers the id.
-pub async fn add(ctx: &Ctx, body: &GoodsBody) -> Result<i64, GoodsError> {
+pub async fn add(ctx: &Ctx, who: &Who, body: &GoodsBody) -> Result<i64, GoodsError> {
     let now = ctx.platform.clock.now_ms();
     let mut row = goods::ActiveModel {
         kind: Set(goods::SERVICE.into()),
@@ -41,35 +50,44 @@ pub async fn add(ctx: &Ctx, body: &GoodsBody) -> Result<i64, GoodsError> {
     };
     apply(&mut row, body, now);
     let tx = ctx.platform.db.write_tx().await?;
-    let id = store::insert(&tx, row).await?;
+    let made = store::insert(&tx, row).await?;
+    let id = made.id;
+    let change = Change::new("goods.add", TARGET, id).after(&GoodsView::from(made));
+    audit::record(&ctx.platform, &tx, who, change).await?;
     tx.commit().await?;
     Ok(id)
 }
 
 /// Changes what `body` names.
-pub async fn modify(ctx: &Ctx, id: i64, body: &GoodsBody) -> Result<(), GoodsError> {
+pub async fn modify(ctx: &Ctx, who: &Who, id: i64, body: &GoodsBody) -> Result<(), GoodsError> {
     let tx = ctx.platform.db.write_tx().await?;
     let present = store::lock(&tx, id).await?.ok_or(GoodsError::NotFound)?;
     if present.kind == goods::REPORT && body.names_more_than_the_partner() {
         return Err(GoodsError::FollowsReport);
     }
+    let before = GoodsView::from(present.clone());
     let mut row = present.into_active_model();
     apply(&mut row, body, ctx.platform.clock.now_ms());
-    store::update(&tx, row).await?;
+    let after = GoodsView::from(store::update(&tx, row).await?);
+    let change = Change::new("goods.modify", TARGET, id).before(&before).after(&after);
+    audit::record(&ctx.platform, &tx, who, change).await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// Deletes service goods, softly: orders that name them stay, and suppliers can finish those.
-pub async fn delete(ctx: &Ctx, id: i64) -> Result<(), GoodsError> {
+pub async fn delete(ctx: &Ctx, who: &Who, id: i64) -> Result<(), GoodsError> {
     let tx = ctx.platform.db.write_tx().await?;
     let present = store::lock(&tx, id).await?.ok_or(GoodsError::NotFound)?;
     if present.kind == goods::REPORT {
         return Err(GoodsError::FollowsReport);
     }
+    let before = GoodsView::from(present.clone());
     let mut row = present.into_active_model();
     row.deleted_at = Set(ctx.platform.clock.now_ms());
     store::update(&tx, row).await?;
+    let change = Change::new("goods.delete", TARGET, id).before(&before);
+    audit::record(&ctx.platform, &tx, who, change).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -46,12 +46,12 @@ pub(super) async fn list(
     Ok((total, rows))
 }
 
-pub(super) async fn insert(tx: &WriteTx, row: goods::ActiveModel) -> Result<i64, DbErr> {
-    Ok(row.insert(tx).await?.id)
+pub(super) async fn insert(tx: &WriteTx, row: goods::ActiveModel) -> Result<goods::Model, DbErr> {
+    row.insert(tx).await
 }
 
-pub(super) async fn update(tx: &WriteTx, row: goods::ActiveModel) -> Result<(), DbErr> {
-    row.update(tx).await.map(|_| ())
+pub(super) async fn update(tx: &WriteTx, row: goods::ActiveModel) -> Result<goods::Model, DbErr> {
+    row.update(tx).await
 }
 
 /// Puts the reports' columns into their goods, making those that are new. `rows` is a JSON list of

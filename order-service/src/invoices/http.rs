@@ -1,5 +1,8 @@
 use actix_web::{HttpResponse, web};
-use platform::http::{ApiError, Body, Fields, FromFields, IdempotencyKey, caller::Identity, idempotency};
+use platform::{
+    audit::Who,
+    http::{ApiError, Body, Fields, FromFields, IdempotencyKey, caller::Identity, idempotency},
+};
 
 use super::service;
 use crate::{
@@ -73,9 +76,9 @@ pub async fn save(
     body: Body<InvoiceBody>,
 ) -> Result<HttpResponse, ApiError> {
     let scope = idempotency::scope("ORDER_INVOICE", &identity.caller);
-    let platform = &ctx.platform;
+    let (platform, who) = (&ctx.platform, Who::from(&identity));
     idempotency::answer(&platform.db, &platform.clock, &scope, &key, &body.sha256, async |tx| {
-        let row = service::save(&ctx, tx, &number, &body, &identity.caller.nickname).await?;
+        let row = service::save(&ctx, tx, &who, &number, &body).await?;
         Ok::<_, service::InvoiceError>(Data::of(InvoiceInfo::from(row)))
     })
     .await

@@ -1,9 +1,13 @@
 use contracts::order_state::PaymentState;
-use platform::{db::WriteTx, http::ApiError};
+use platform::{
+    audit::{self, Change, Who},
+    db::WriteTx,
+    http::ApiError,
+};
 use sea_orm::DbErr;
 
 use super::{http::InvoiceBody, store};
-use crate::{app::Ctx, entities::invoice, wire};
+use crate::{admin_orders::rows::InvoiceInfo, app::Ctx, entities::invoice, wire};
 
 /// Why there is no invoice.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +48,9 @@ impl From<InvoiceError> for ApiError {
 pub async fn save(
     ctx: &Ctx,
     tx: &WriteTx,
+    who: &Who,
     number: &str,
     body: &InvoiceBody,
-    actor_name: &str,
 ) -> Result<invoice::Model, InvoiceError> {
     let order = store::lock_order(tx, number).await?.ok_or(InvoiceError::NoOrder)?;
     if order.payment_state() != PaymentState::Completed {
@@ -65,11 +69,16 @@ pub async fn save(
     let row = invoice::Model {
         order_id: order.id,
         amount_fen,
-        actor_name: actor_name.to_owned(),
-        created_at: known.map_or(now, |i| i.created_at),
+        actor_name: who.actor.name.clone(),
+        created_at: known.as_ref().map_or(now, |i| i.created_at),
         updated_at: now,
         ..body.row.clone()
     };
     store::upsert(tx, row.clone()).await?;
+    let mut change = Change::new("invoice.save", "invoice", number).after(&InvoiceInfo::from(row.clone()));
+    if let Some(known) = known {
+        change = change.before(&InvoiceInfo::from(known));
+    }
+    audit::record(&ctx.platform, tx, who, change).await?;
     Ok(row)
 }

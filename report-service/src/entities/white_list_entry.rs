@@ -5,8 +5,9 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "white_list_entry")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: i64,
     pub report_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: i64,
     /// 1 when made, rises by one with every change and reading; carried by `whitelist.changed`.
     pub version: i64,
     pub given_user: String,

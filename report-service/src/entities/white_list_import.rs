@@ -21,6 +21,9 @@ pub struct Model {
     pub success_count: i64,
     pub repeat_count: i64,
     pub error_count: i64,
+    /// The entries it made lie between these ids, with others perhaps; 0 = none yet.
+    pub first_id: i64,
+    pub last_id: i64,
     pub created_at: i64,
     /// 0 while running.
     pub finished_at: i64,

@@ -31,7 +31,7 @@ CREATE INDEX report_file_base ON report (file_base);
 CREATE INDEX report_file_full ON report (file_full);
 
 CREATE TABLE white_list_entry (
-    id BIGINT NOT NULL PRIMARY KEY,
+    id BIGINT NOT NULL,
     report_id BIGINT NOT NULL,
     version BIGINT NOT NULL,
     given_user TEXT NOT NULL,
@@ -44,14 +44,13 @@ CREATE TABLE white_list_entry (
     author TEXT NOT NULL,
     import_id BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    -- Pages of one report, in order of id. Imports write this table a hundred thousand rows at a time: no index
+    -- more than these two.
+    PRIMARY KEY (report_id, id)
 );
--- Pages of one report, in order of id.
-CREATE INDEX white_list_entry_page ON white_list_entry (report_id, id);
 -- Readings and repeats: one person in one report.
 CREATE INDEX white_list_entry_person ON white_list_entry (report_id, mobile);
--- Undo of an import.
-CREATE INDEX white_list_entry_import ON white_list_entry (import_id) WHERE import_id > 0;
 
 CREATE TABLE white_list_import (
     id BIGINT NOT NULL PRIMARY KEY,
@@ -65,6 +64,9 @@ CREATE TABLE white_list_import (
     success_count BIGINT NOT NULL,
     repeat_count BIGINT NOT NULL,
     error_count BIGINT NOT NULL,
+    -- The entries it made lie between these ids; 0 = none yet.
+    first_id BIGINT NOT NULL,
+    last_id BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     finished_at BIGINT NOT NULL
 );

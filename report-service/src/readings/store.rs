@@ -12,12 +12,14 @@ use crate::entities::{
 pub async fn use_white_list(tx: &WriteTx, report_id: i64, mobile: &str) -> Result<Option<Model>, DbErr> {
     let (backend, sql) = dialect(
         tx,
-        "UPDATE white_list_entry SET residue_count = residue_count - 1, version = version + 1 WHERE id = (
+        "UPDATE white_list_entry SET residue_count = residue_count - 1, version = version + 1
+         WHERE report_id = $1 AND id = (
             SELECT id FROM white_list_entry
             WHERE report_id = $1 AND mobile = $2 AND state = 0 AND residue_count > 0
             ORDER BY id LIMIT 1 FOR UPDATE)
          RETURNING *",
-        "UPDATE white_list_entry SET residue_count = residue_count - 1, version = version + 1 WHERE id = (
+        "UPDATE white_list_entry SET residue_count = residue_count - 1, version = version + 1
+         WHERE report_id = $1 AND id = (
             SELECT id FROM white_list_entry
             WHERE report_id = $1 AND mobile = $2 AND state = 0 AND residue_count > 0
             ORDER BY id LIMIT 1)

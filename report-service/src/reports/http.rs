@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, web};
 use chrono::{NaiveDate, TimeDelta};
 use chrono_tz::Tz;
 use platform::{
+    audit::Who,
     clock::{self, day_start_ms, local_text},
     http::{
         ApiError, Body, BodyLimit, Fields, FromFields, IdempotencyKey, Query, caller::Identity, idempotency,
@@ -151,8 +152,9 @@ pub async fn add(
     let sha256 = body.sha256.clone();
     let new = body.into_inner().into_report(ctx.platform.tz);
     let platform = &ctx.platform;
+    let who = Who::from(&identity);
     idempotency::answer(&platform.db, &platform.clock, &scope, &key, &sha256, async |tx| {
-        service::add(&ctx, tx, &identity.caller, new).await.map(|id| Dated::new(Id { id }))
+        service::add(&ctx, tx, &who, new).await.map(|id| Dated::new(Id { id }))
     })
     .await
 }
@@ -179,7 +181,7 @@ pub struct ReportInfo {
 }
 
 impl ReportInfo {
-    fn new(ctx: &Ctx, report: Model) -> Self {
+    pub(super) fn new(ctx: &Ctx, report: Model) -> Self {
         Self {
             id: report.id,
             cover: ctx.storage.public_url(&report.cover),
@@ -226,7 +228,7 @@ pub async fn modify(
 ) -> Result<web::Json<Dated<Id>>, ApiError> {
     let change = body.into_inner().into_change(ctx.platform.tz);
     let tx = ctx.platform.db.write_tx().await?;
-    service::modify(&ctx, &tx, &identity.caller, *id, change).await?;
+    service::modify(&ctx, &tx, &Who::from(&identity), *id, change).await?;
     tx.commit().await?;
     Ok(web::Json(Dated::new(Id { id: *id })))
 }
@@ -238,11 +240,11 @@ pub async fn modify(
 )]
 pub async fn delete(
     ctx: web::Data<Ctx>,
-    _caller: Identity,
+    identity: Identity,
     id: web::Path<i64>,
 ) -> Result<web::Json<Dated<Id>>, ApiError> {
     let tx = ctx.platform.db.write_tx().await?;
-    service::delete(&ctx, &tx, *id).await?;
+    service::delete(&ctx, &tx, &Who::from(&identity), *id).await?;
     tx.commit().await?;
     Ok(web::Json(Dated::new(Id { id: *id })))
 }

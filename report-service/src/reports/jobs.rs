@@ -31,14 +31,11 @@ pub async fn run_once(ctx: &Ctx) -> Result<Turn, DbErr> {
         return Ok(Turn::Idle);
     }
     let tx = ctx.platform.db.write_tx().await?;
-    let due = store::publish_due(&tx, now, BATCH).await?;
-    if due.is_empty() {
+    let published = service::publish_due(ctx, &tx, BATCH).await?;
+    if published == 0 {
         return Ok(Turn::Idle);
     }
-    for report in &due {
-        service::announce(ctx, &tx, report).await?;
-    }
     tx.commit().await?;
-    tracing::info!(reports = due.len(), "scheduled reports published");
+    tracing::info!(reports = published, "scheduled reports published");
     Ok(Turn::Done)
 }

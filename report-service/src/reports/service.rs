@@ -1,10 +1,15 @@
 //! The use-cases that write reports.
 
-use contracts::{events::ReportChanged, identity::Caller};
-use platform::{db::WriteTx, http::ApiError};
+use contracts::events::ReportChanged;
+use platform::{
+    audit::{self, Change, Who},
+    db::WriteTx,
+    http::ApiError,
+};
 use sea_orm::DbErr;
 
 use super::{
+    http::ReportInfo,
     rules::{self, Shelf, Status},
     store,
 };
@@ -19,6 +24,9 @@ use crate::{
         store::Origin,
     },
 };
+
+/// What the audit calls a report.
+const TARGET: &str = "report";
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -70,14 +78,17 @@ pub struct NewReport {
 }
 
 /// Adds a report with its white list, all or nothing; answers its id.
-pub async fn add(ctx: &Ctx, tx: &WriteTx, author: &Caller, new: NewReport) -> Result<i64, ReportError> {
+pub async fn add(ctx: &Ctx, tx: &WriteTx, who: &Who, new: NewReport) -> Result<i64, ReportError> {
     let now = ctx.platform.clock.now_ms();
     let white_list = new.white_list.clone();
     let report = store::insert(tx, model(new, now)).await?;
     announce(ctx, tx, &report).await?;
-    let origin = Origin { report_id: report.id, author: &author.nickname, import_id: 0, now_ms: now };
+    let id = report.id;
+    let change = Change::new("report.add", TARGET, id).after(&ReportInfo::new(ctx, report));
+    audit::record(&ctx.platform, tx, who, change).await?;
+    let origin = Origin { report_id: id, who, import_id: 0, now_ms: now };
     whitelist::service::add(&ctx.platform, tx, origin, &white_list).await?;
-    Ok(report.id)
+    Ok(id)
 }
 
 fn model(new: NewReport, now: i64) -> Model {
@@ -132,7 +143,7 @@ pub struct ReportChange {
 pub async fn modify(
     ctx: &Ctx,
     tx: &WriteTx,
-    author: &Caller,
+    who: &Who,
     id: i64,
     mut change: ReportChange,
 ) -> Result<(), ReportError> {
@@ -146,8 +157,9 @@ pub async fn modify(
         report.updated_at = now;
         let report = store::update(tx, report).await?;
         announce(ctx, tx, &report).await?;
+        record(ctx, tx, who, "report.modify", (before, report)).await?;
     }
-    let origin = Origin { report_id: id, author: &author.nickname, import_id: 0, now_ms: now };
+    let origin = Origin { report_id: id, who, import_id: 0, now_ms: now };
     whitelist::service::change_rows(&ctx.platform, tx, origin, rows).await?;
     Ok(())
 }
@@ -189,8 +201,9 @@ fn apply(report: &mut Model, change: ReportChange, now: i64) {
 }
 
 /// Takes a report off all lists; orders and reading rights stay.
-pub async fn delete(ctx: &Ctx, tx: &WriteTx, id: i64) -> Result<(), ReportError> {
+pub async fn delete(ctx: &Ctx, tx: &WriteTx, who: &Who, id: i64) -> Result<(), ReportError> {
     let mut report = store::find_for_update(tx, id).await?.ok_or(ReportError::NotFound)?;
+    let before = ReportInfo::new(ctx, report.clone());
     let now = ctx.platform.clock.now_ms();
     report.deleted_at = now;
     report.updated_at = now;
@@ -198,11 +211,38 @@ pub async fn delete(ctx: &Ctx, tx: &WriteTx, id: i64) -> Result<(), ReportError>
     report.version += 1;
     let report = store::update(tx, report).await?;
     announce(ctx, tx, &report).await?;
+    let change = Change::new("report.delete", TARGET, id).before(&before);
+    audit::record(&ctx.platform, tx, who, change).await?;
     Ok(())
 }
 
+/// Publishes up to `limit` reports whose time has come, as this service itself; answers how many.
+pub async fn publish_due(ctx: &Ctx, tx: &WriteTx, limit: i64) -> Result<usize, DbErr> {
+    let due = store::publish_due(tx, ctx.platform.clock.now_ms(), limit).await?;
+    let published = due.len();
+    let who = Who::system("publisher");
+    for report in due {
+        announce(ctx, tx, &report).await?;
+        let before = Model { status: Status::Waiting.number(), ..report.clone() };
+        record(ctx, tx, &who, "report.publish", (before, report)).await?;
+    }
+    Ok(published)
+}
+
+async fn record(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    who: &Who,
+    action: &'static str,
+    (before, after): (Model, Model),
+) -> Result<(), DbErr> {
+    let change = Change::new(action, TARGET, after.id);
+    let change = change.before(&ReportInfo::new(ctx, before)).after(&ReportInfo::new(ctx, after));
+    audit::record(&ctx.platform, tx, who, change).await
+}
+
 /// Tells `report.changed` in the transaction of the change.
-pub async fn announce(ctx: &Ctx, tx: &WriteTx, report: &Model) -> Result<(), DbErr> {
+async fn announce(ctx: &Ctx, tx: &WriteTx, report: &Model) -> Result<(), DbErr> {
     let event = changed(&ctx.storage, report);
     ctx.platform.outbox.append(tx, report.id.to_string(), &event).await.map(|_| ())
 }

@@ -2,7 +2,10 @@
 
 use actix_web::{HttpRequest, web};
 use contracts::identity::CallerKind;
-use platform::http::{ApiError, Body, Fields, FromFields, Query, caller::Identity, form};
+use platform::{
+    audit::Who,
+    http::{ApiError, Body, Fields, FromFields, Query, caller::Identity, form},
+};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -160,7 +163,7 @@ pub struct CopyAnswer {
 )]
 pub async fn copy_file(
     ctx: web::Data<Ctx>,
-    _caller: Identity,
+    identity: Identity,
     req: HttpRequest,
     query: Query<CopyBody>,
 ) -> Result<web::Json<Data<CopyAnswer>>, ApiError> {
@@ -176,7 +179,7 @@ pub async fn copy_file(
     if repeated.len() > 1 {
         copy.key = Some(repeated.into_iter().filter(|key| !key.is_empty()).collect());
     }
-    copy_files(&ctx, copy).await
+    copy_files(&ctx, &Who::from(&identity), copy).await
 }
 
 /// Copies files to the private bucket.
@@ -187,16 +190,16 @@ pub async fn copy_file(
 )]
 pub async fn copy_file_post(
     ctx: web::Data<Ctx>,
-    _caller: Identity,
+    identity: Identity,
     body: Body<CopyBody>,
 ) -> Result<web::Json<Data<CopyAnswer>>, ApiError> {
-    copy_files(&ctx, body.into_inner()).await
+    copy_files(&ctx, &Who::from(&identity), body.into_inner()).await
 }
 
-async fn copy_files(ctx: &Ctx, copy: CopyBody) -> Result<web::Json<Data<CopyAnswer>>, ApiError> {
+async fn copy_files(ctx: &Ctx, who: &Who, copy: CopyBody) -> Result<web::Json<Data<CopyAnswer>>, ApiError> {
     match &copy.key {
-        Some(keys) => service::copy_keys(ctx, keys, copy.force).await?,
-        None => service::copy_all(ctx, copy.force).await?,
+        Some(keys) => service::copy_keys(ctx, who, keys, copy.force).await?,
+        None => service::copy_all(ctx, who, copy.force).await?,
     }
     Ok(web::Json(Data::new(CopyAnswer { message: "File copied successfully" })))
 }

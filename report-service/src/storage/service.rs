@@ -1,6 +1,8 @@
 //! Copying report files to the private bucket. No network inside a transaction.
 
+use platform::audit::{self, Change, Who};
 use sea_orm::DbErr;
+use serde_json::json;
 
 use super::{CopyError, StorageError, rules, store};
 use crate::app::Ctx;
@@ -9,7 +11,7 @@ use crate::app::Ctx;
 const PAGE: u64 = 100;
 
 /// Copies these keys; a file that lies there already is refused unless `force`.
-pub async fn copy_keys(ctx: &Ctx, keys: &[String], force: bool) -> Result<(), StorageError> {
+pub async fn copy_keys(ctx: &Ctx, who: &Who, keys: &[String], force: bool) -> Result<(), StorageError> {
     let (mut done, mut missing) = (Vec::new(), Vec::new());
     let mut failed = None;
     for key in keys {
@@ -27,7 +29,7 @@ pub async fn copy_keys(ctx: &Ctx, keys: &[String], force: bool) -> Result<(), St
         }
     }
     // What was copied is noted whatever came after it.
-    mark(ctx, &done).await?;
+    mark(ctx, who, &done).await?;
     match failed {
         Some(e) => Err(e),
         None if missing.is_empty() => Ok(()),
@@ -36,7 +38,7 @@ pub async fn copy_keys(ctx: &Ctx, keys: &[String], force: bool) -> Result<(), St
 }
 
 /// Copies every report file that is not in the private bucket yet; files that lie elsewhere are not ours.
-pub async fn copy_all(ctx: &Ctx, force: bool) -> Result<(), StorageError> {
+pub async fn copy_all(ctx: &Ctx, who: &Who, force: bool) -> Result<(), StorageError> {
     let (mut after, mut missing) = (0, Vec::new());
     loop {
         let page = store::not_copied(ctx.platform.db.conn(), after, PAGE).await?;
@@ -54,7 +56,7 @@ pub async fn copy_all(ctx: &Ctx, force: bool) -> Result<(), StorageError> {
                 }
             }
         }
-        mark(ctx, &done).await?;
+        mark(ctx, who, &done).await?;
         if let Some(e) = failed {
             return Err(e);
         }
@@ -62,11 +64,13 @@ pub async fn copy_all(ctx: &Ctx, force: bool) -> Result<(), StorageError> {
     if missing.is_empty() { Ok(()) } else { Err(StorageError::Missing(missing)) }
 }
 
-async fn mark(ctx: &Ctx, srcs: &[String]) -> Result<(), DbErr> {
+async fn mark(ctx: &Ctx, who: &Who, srcs: &[String]) -> Result<(), DbErr> {
     if srcs.is_empty() {
         return Ok(());
     }
     let tx = ctx.platform.db.write_tx().await?;
     store::mark_copied(&tx, srcs, ctx.platform.clock.now_ms()).await?;
+    let change = Change::new("storage.copy", "storage", "").after(&json!({"key": srcs}));
+    audit::record(&ctx.platform, &tx, who, change).await?;
     tx.commit().await
 }

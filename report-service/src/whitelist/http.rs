@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use platform::{
+    audit::Who,
     clock::local_text,
     db::WriteTx,
     http::{ApiError, Body, Fields, FromFields, IdempotencyKey, Query, caller::Identity, idempotency},
@@ -118,8 +119,9 @@ pub async fn add(
     let scope = idempotency::scope("REPORT_WHITE_ADD", &identity.caller);
     let sha256 = body.sha256.clone();
     let (platform, entry) = (&ctx.platform, body.into_inner());
+    let who = Who::from(&identity);
     idempotency::answer(&platform.db, &platform.clock, &scope, &key, &sha256, async |tx| {
-        let origin = origin(&ctx, &identity, *report_id);
+        let origin = origin(&ctx, &who, *report_id);
         report_must_exist(tx, *report_id).await?;
         let ids = service::add(platform, tx, origin, std::slice::from_ref(&entry)).await?;
         let id = ids.first().copied().unwrap_or_default();
@@ -128,9 +130,8 @@ pub async fn add(
     .await
 }
 
-fn origin<'a>(ctx: &Ctx, identity: &'a Identity, report_id: i64) -> Origin<'a> {
-    let now_ms = ctx.platform.clock.now_ms();
-    Origin { report_id, author: &identity.caller.nickname, import_id: 0, now_ms }
+fn origin<'a>(ctx: &Ctx, who: &'a Who, report_id: i64) -> Origin<'a> {
+    Origin { report_id, who, import_id: 0, now_ms: ctx.platform.clock.now_ms() }
 }
 
 async fn report_must_exist(tx: &WriteTx, id: i64) -> Result<(), WhitelistError> {
@@ -151,6 +152,22 @@ pub struct EntryInfo {
     residue_count: i64,
     /// 0 enabled, 1 disabled.
     state: i16,
+}
+
+impl EntryInfo {
+    /// How a new entry will look.
+    pub(super) fn of_new(id: i64, entry: &NewEntry) -> Self {
+        Self {
+            id,
+            given_user: entry.given_user.clone(),
+            given_position: entry.given_position.clone(),
+            given_company: entry.given_company.clone(),
+            mobile: entry.mobile.clone(),
+            read_count: entry.read_count,
+            residue_count: entry.read_count,
+            state: entry.state,
+        }
+    }
 }
 
 impl From<Model> for EntryInfo {
@@ -241,7 +258,8 @@ pub async fn edit(
     let (report_id, id) = ids.into_inner();
     let tx = ctx.platform.db.write_tx().await?;
     report_must_exist(&tx, report_id).await?;
-    let origin = origin(&ctx, &identity, report_id);
+    let who = Who::from(&identity);
+    let origin = origin(&ctx, &who, report_id);
     service::change(&ctx.platform, &tx, origin, id, body.into_inner().into()).await?;
     tx.commit().await?;
     Ok(web::Json(Dated::new(Id { id })))
@@ -255,13 +273,14 @@ pub async fn edit(
 )]
 pub async fn delete(
     ctx: web::Data<Ctx>,
-    _caller: Identity,
+    identity: Identity,
     ids: web::Path<(i64, i64)>,
 ) -> Result<web::Json<Dated<Id>>, ApiError> {
     let (report_id, id) = ids.into_inner();
     let tx = ctx.platform.db.write_tx().await?;
     report_must_exist(&tx, report_id).await?;
-    service::remove(&ctx.platform, &tx, report_id, id).await?;
+    let who = Who::from(&identity);
+    service::remove(&ctx.platform, &tx, origin(&ctx, &who, report_id), id).await?;
     tx.commit().await?;
     Ok(web::Json(Dated::new(Id { id })))
 }

@@ -3,11 +3,18 @@
 use std::collections::HashMap;
 
 use contracts::events::{WhitelistBatchChanged, WhitelistChanged};
-use platform::{Platform, db::WriteTx, http::ApiError};
+use platform::{
+    Platform,
+    audit::{self, Change},
+    db::WriteTx,
+    http::ApiError,
+};
 use sea_orm::DbErr;
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
+    http::EntryInfo,
     rules::{self, EntryChange, NewEntry},
     store::{self, Origin, Row},
 };
@@ -15,6 +22,8 @@ use crate::entities::white_list_entry::Model;
 
 /// Up to so many changes are told one by one; more go as batches.
 const TOLD_SINGLY: usize = 20;
+/// What the audit calls an entry.
+const TARGET: &str = "white_list";
 /// Entries of one batch event.
 const EVENT_BATCH: usize = 500;
 
@@ -72,7 +81,30 @@ pub async fn add(
     let rows: Vec<Row<'_>> = ids.iter().zip(entries).map(|(id, e)| row(*id, e)).collect();
     store::insert(tx, origin, &rows).await?;
     announce(platform, tx, rows.iter().map(|r| added(origin, r)).collect()).await?;
+    let changes = ids.iter().zip(entries).map(|(id, entry)| {
+        Change::new("white_list.add", TARGET, id).after(&Audited::new(origin, EntryInfo::of_new(*id, entry)))
+    });
+    audit::record_many(platform, tx, origin.who, changes.collect()).await?;
     Ok(ids)
+}
+
+/// Adds those entries of an import whose mobile the report does not have yet, none of which stands in `entries` twice;
+/// answers their ids. The import itself is audited, not each of its rows.
+pub async fn add_fresh(
+    platform: &Platform,
+    tx: &WriteTx,
+    origin: Origin<'_>,
+    entries: &[NewEntry],
+) -> Result<Vec<i64>, DbErr> {
+    let ids = platform.ids.batch(entries.len());
+    let mut rows: Vec<Row<'_>> = ids.iter().zip(entries).map(|(id, e)| row(*id, e)).collect();
+    let mut fresh = store::insert_fresh(tx, origin, &rows).await?;
+    fresh.sort_unstable();
+    if fresh.len() < rows.len() {
+        rows.retain(|row| fresh.binary_search(&row.id).is_ok());
+    }
+    announce(platform, tx, rows.iter().map(|r| added(origin, r)).collect()).await?;
+    Ok(fresh)
 }
 
 fn row(id: i64, entry: &NewEntry) -> Row<'_> {
@@ -115,23 +147,46 @@ pub async fn change(
     let before = entry.clone();
     apply(&mut entry, change);
     if stamp(&mut entry, &before, origin) {
-        store::update(tx, std::slice::from_ref(&entry)).await?;
+        store::update(tx, origin.report_id, std::slice::from_ref(&entry)).await?;
         announce(platform, tx, vec![changed(&entry, false)]).await?;
+        audit::record(platform, tx, origin.who, modified(origin, before, entry)).await?;
     }
     Ok(())
+}
+
+/// An entry in the audit: as its detail shows it, and whose it is.
+#[derive(Serialize)]
+struct Audited {
+    report_id: i64,
+    #[serde(flatten)]
+    entry: EntryInfo,
+}
+
+impl Audited {
+    fn new(origin: Origin<'_>, entry: impl Into<EntryInfo>) -> Self {
+        Self { report_id: origin.report_id, entry: entry.into() }
+    }
+}
+
+fn modified(origin: Origin<'_>, before: Model, after: Model) -> Change {
+    let change = Change::new("white_list.modify", TARGET, after.id);
+    change.before(&Audited::new(origin, before)).after(&Audited::new(origin, after))
 }
 
 /// Removes one entry.
 pub async fn remove(
     platform: &Platform,
     tx: &WriteTx,
-    report_id: i64,
+    origin: Origin<'_>,
     id: i64,
 ) -> Result<(), WhitelistError> {
-    let mut entry = store::find_for_update(tx, report_id, id).await?.ok_or(WhitelistError::NoSuchEntry)?;
-    store::delete(tx, id).await?;
+    let mut entry =
+        store::find_for_update(tx, origin.report_id, id).await?.ok_or(WhitelistError::NoSuchEntry)?;
+    store::delete(tx, origin.report_id, id).await?;
     entry.version += 1;
     announce(platform, tx, vec![changed(&entry, true)]).await?;
+    let change = Change::new("white_list.delete", TARGET, id).before(&Audited::new(origin, entry));
+    audit::record(platform, tx, origin.who, change).await?;
     Ok(())
 }
 
@@ -149,13 +204,15 @@ pub async fn change_rows(
     let before = store::find_many_for_update(tx, origin.report_id, &ids, &mobiles).await?;
     let mut after = before.clone();
     let new = apply_rows(&mut after, rows)?;
-    let dirty: Vec<Model> = before
-        .iter()
+    let (was, dirty): (Vec<Model>, Vec<Model>) = before
+        .into_iter()
         .zip(after)
-        .filter_map(|(before, mut after)| stamp(&mut after, before, origin).then_some(after))
-        .collect();
-    store::update(tx, &dirty).await?;
+        .filter_map(|(before, mut after)| stamp(&mut after, &before, origin).then_some((before, after)))
+        .unzip();
+    store::update(tx, origin.report_id, &dirty).await?;
     announce(platform, tx, dirty.iter().map(|e| changed(e, false)).collect()).await?;
+    let changes = was.into_iter().zip(dirty).map(|(before, after)| modified(origin, before, after));
+    audit::record_many(platform, tx, origin.who, changes.collect()).await?;
     add(platform, tx, origin, &new).await?;
     Ok(())
 }
@@ -214,7 +271,7 @@ fn stamp(entry: &mut Model, before: &Model, origin: Origin<'_>) -> bool {
         return false;
     }
     entry.version += 1;
-    origin.author.clone_into(&mut entry.author);
+    origin.who.actor.name.clone_into(&mut entry.author);
     entry.updated_at = origin.now_ms;
     true
 }

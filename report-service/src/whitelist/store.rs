@@ -1,6 +1,9 @@
 //! The queries of the white list.
 
-use platform::db::{WriteTx, dialect};
+use platform::{
+    audit::Who,
+    db::{WriteTx, dialect},
+};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, Select, Statement, sea_query::Cond,
@@ -20,7 +23,8 @@ const BATCH: usize = 2000;
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a> {
     pub report_id: i64,
-    pub author: &'a str,
+    /// The author of the entries, by name.
+    pub who: &'a Who,
     /// 0 = by hand.
     pub import_id: i64,
     pub now_ms: i64,
@@ -62,7 +66,7 @@ pub async fn insert(tx: &WriteTx, origin: Origin<'_>, rows: &[Row<'_>]) -> Resul
         let values = [
             json(batch)?.into(),
             origin.report_id.into(),
-            origin.author.into(),
+            origin.who.actor.name.as_str().into(),
             origin.import_id.into(),
             origin.now_ms.into(),
         ];
@@ -71,12 +75,45 @@ pub async fn insert(tx: &WriteTx, origin: Origin<'_>, rows: &[Row<'_>]) -> Resul
     Ok(())
 }
 
+/// Adds those entries whose mobile the report does not have yet, with all their readings left; answers their ids.
+/// No mobile stands in `rows` twice.
+pub async fn insert_fresh(tx: &WriteTx, origin: Origin<'_>, rows: &[Row<'_>]) -> Result<Vec<i64>, DbErr> {
+    let (backend, sql) = dialect(
+        tx,
+        "INSERT INTO white_list_entry (id, report_id, version, given_user, given_position, given_company,
+            mobile, read_count, residue_count, state, author, import_id, created_at, updated_at)
+         SELECT id, $2, 1, u, p, c, m, n, n, s, $3, $4, $5, $5
+         FROM json_to_recordset($1::json) AS r(id bigint, u text, p text, c text, m text, n bigint, s smallint)
+         WHERE NOT EXISTS (SELECT 1 FROM white_list_entry w WHERE w.report_id = $2 AND w.mobile = r.m)
+         RETURNING id",
+        "INSERT INTO white_list_entry (id, report_id, version, given_user, given_position, given_company,
+            mobile, read_count, residue_count, state, author, import_id, created_at, updated_at)
+         SELECT value->>'id', $2, 1, value->>'u', value->>'p', value->>'c', value->>'m', value->>'n',
+            value->>'n', value->>'s', $3, $4, $5, $5
+         FROM json_each($1)
+         WHERE NOT EXISTS (SELECT 1 FROM white_list_entry w WHERE w.report_id = $2 AND w.mobile = value->>'m')
+         RETURNING id",
+    );
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values = [
+        json(rows)?.into(),
+        origin.report_id.into(),
+        origin.who.actor.name.as_str().into(),
+        origin.import_id.into(),
+        origin.now_ms.into(),
+    ];
+    let added = tx.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    added.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
 fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, DbErr> {
     serde_json::to_string(value).map_err(|e| DbErr::Custom(e.to_string()))
 }
 
-/// Writes entries that were read for update.
-pub async fn update(tx: &WriteTx, entries: &[Model]) -> Result<(), DbErr> {
+/// Writes entries of one report that were read for update.
+pub async fn update(tx: &WriteTx, report_id: i64, entries: &[Model]) -> Result<(), DbErr> {
     let (backend, sql) = dialect(
         tx,
         "UPDATE white_list_entry AS w SET version = r.v, given_user = r.u, given_position = r.p,
@@ -84,12 +121,12 @@ pub async fn update(tx: &WriteTx, entries: &[Model]) -> Result<(), DbErr> {
             updated_at = r.t
          FROM json_to_recordset($1::json) AS r(id bigint, v bigint, u text, p text, c text, m text, n bigint,
             l bigint, s smallint, a text, t bigint)
-         WHERE w.id = r.id",
+         WHERE w.report_id = $2 AND w.id = r.id",
         "UPDATE white_list_entry AS w SET version = r.v->>'v', given_user = r.v->>'u',
             given_position = r.v->>'p', given_company = r.v->>'c', mobile = r.v->>'m', read_count = r.v->>'n',
             residue_count = r.v->>'l', state = r.v->>'s', author = r.v->>'a', updated_at = r.v->>'t'
          FROM (SELECT value->>'id' AS id, value AS v FROM json_each($1)) AS r
-         WHERE w.id = r.id",
+         WHERE w.report_id = $2 AND w.id = r.id",
     );
     for batch in entries.chunks(BATCH) {
         let rows: Vec<_> = batch
@@ -102,14 +139,15 @@ pub async fn update(tx: &WriteTx, entries: &[Model]) -> Result<(), DbErr> {
                 })
             })
             .collect();
-        tx.execute_raw(Statement::from_sql_and_values(backend, sql, [json(&rows)?.into()])).await?;
+        let values = [json(&rows)?.into(), report_id.into()];
+        tx.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
     }
     Ok(())
 }
 
 /// Removes an entry that was read for update.
-pub async fn delete(tx: &WriteTx, id: i64) -> Result<(), DbErr> {
-    Entity::delete_by_id(id).exec(tx).await.map(|_| ())
+pub async fn delete(tx: &WriteTx, report_id: i64, id: i64) -> Result<(), DbErr> {
+    Entity::delete_by_id((report_id, id)).exec(tx).await.map(|_| ())
 }
 
 /// All entries of a report that match, and one page of them in order of id.
@@ -132,7 +170,9 @@ pub async fn list(
         .order_by_asc(Column::Id)
         .offset(u64::try_from(offset).unwrap_or(0))
         .limit(u64::try_from(paging.limit).unwrap_or(0));
-    let page = Entity::find().filter(Column::Id.in_subquery(ids.into_query()));
+    let page = Entity::find()
+        .filter(Column::ReportId.eq(report_id))
+        .filter(Column::Id.in_subquery(ids.into_query()));
     Ok((total, page.order_by_asc(Column::Id).all(conn).await?))
 }
 
@@ -147,12 +187,12 @@ fn matching(report_id: i64, search: Option<&str>) -> Select<Entity> {
 
 /// One entry of a report.
 pub async fn find(conn: &impl ConnectionTrait, report_id: i64, id: i64) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id(id).filter(Column::ReportId.eq(report_id)).one(conn).await
+    Entity::find_by_id((report_id, id)).one(conn).await
 }
 
 /// One entry of a report for a change; its row stays locked until the transaction ends.
 pub async fn find_for_update(tx: &WriteTx, report_id: i64, id: i64) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id(id).filter(Column::ReportId.eq(report_id)).lock_exclusive().one(tx).await
+    Entity::find_by_id((report_id, id)).lock_exclusive().one(tx).await
 }
 
 /// The entries of a report with one of these ids or mobiles, for a change, in order of id.

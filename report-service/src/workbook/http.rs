@@ -9,6 +9,7 @@ use actix_web::{
 };
 use bytes::Bytes;
 use platform::{
+    audit::Who,
     clock::local_text,
     http::{ApiError, Fields, FromFields, Query, caller::Identity},
 };
@@ -126,8 +127,8 @@ pub async fn import(
     form: Multipart,
 ) -> Result<web::Json<Dated<ImportAnswer>>, ApiError> {
     let upload = upload(form).await?;
-    let author = &identity.caller.nickname;
-    let answer = match service::import(&ctx, *report_id, author, upload, query.dry_run).await? {
+    let who = Who::from(&identity);
+    let answer = match service::import(&ctx, *report_id, &who, upload, query.dry_run).await? {
         Outcome::Dry { rows, counts } => ImportAnswer::dry(rows, counts),
         Outcome::Import(import) => ImportAnswer::of(&import),
     };
@@ -212,7 +213,7 @@ pub struct ImportInfo {
 }
 
 impl ImportInfo {
-    fn new(ctx: &Ctx, import: Model) -> Self {
+    pub(super) fn new(ctx: &Ctx, import: Model) -> Self {
         let tz = ctx.platform.tz;
         Self {
             answer: ImportAnswer::of(&import),
@@ -300,12 +301,12 @@ pub struct UndoAnswer {
 )]
 pub async fn import_undo(
     ctx: web::Data<Ctx>,
-    _caller: Identity,
+    identity: Identity,
     ids: web::Path<(i64, i64)>,
 ) -> Result<web::Json<Data<UndoAnswer>>, ApiError> {
     let (report_id, id) = ids.into_inner();
     let tx = ctx.platform.db.write_tx().await?;
-    let removed = service::undo(&ctx, &tx, report_id, id).await?;
+    let removed = service::undo(&ctx, &tx, &Who::from(&identity), report_id, id).await?;
     tx.commit().await?;
     Ok(web::Json(Data::new(UndoAnswer { id, removed })))
 }

@@ -4,9 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use platform::lifecycle::{Turn, Worker};
 use sea_orm::DbErr;
+use tokio::sync::Mutex;
 
 use super::{
-    service::{self, WorkbookError},
+    service::WorkbookError,
+    service_job::{self, Ahead},
     store,
 };
 use crate::app::Ctx;
@@ -21,19 +23,19 @@ const KEEP_ERRORS_MS: i64 = 30 * 86_400_000;
 /// The worker that runs imports; an upload wakes it.
 pub fn importer(ctx: &Ctx) -> Worker {
     let wake = Arc::clone(&ctx.imports);
-    let ctx = ctx.clone();
+    let (ctx, ahead) = (ctx.clone(), Arc::new(Mutex::new(Ahead::default())));
     Worker::job(IMPORTER, EVERY, Some(wake), move || {
-        let ctx = ctx.clone();
-        async move { run_once(&ctx).await }
+        let (ctx, ahead) = (ctx.clone(), Arc::clone(&ahead));
+        async move { run_once(&ctx, &mut *ahead.lock().await).await }
     })
 }
 
 /// Writes one batch of one import.
-pub async fn run_once(ctx: &Ctx) -> Result<Turn, WorkbookError> {
+pub async fn run_once(ctx: &Ctx, ahead: &mut Ahead) -> Result<Turn, WorkbookError> {
     if !store::any_running(ctx.platform.db.conn()).await? {
         return Ok(Turn::Idle);
     }
-    Ok(if service::advance(ctx).await? { Turn::Done } else { Turn::Idle })
+    Ok(if service_job::advance(ctx, ahead).await? { Turn::Done } else { Turn::Idle })
 }
 
 /// The worker that forgets.

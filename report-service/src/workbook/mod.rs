@@ -14,6 +14,7 @@ pub mod jobs;
 mod parse;
 mod rules;
 mod service;
+mod service_job;
 mod store;
 mod write;
 

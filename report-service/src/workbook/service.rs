@@ -8,11 +8,16 @@ use std::{
     sync::Arc,
 };
 
-use platform::{db::WriteTx, http::ApiError};
+use platform::{
+    audit::{self, Change, Who},
+    db::WriteTx,
+    http::ApiError,
+};
 use sea_orm::DbErr;
 use tokio::sync::Semaphore;
 
 use super::{
+    http::ImportInfo,
     parse::{self, ReadError},
     rules::{self, Batch, Counts, GoodRow, Known},
     store,
@@ -27,7 +32,7 @@ use crate::{
 /// Up to so many rows an import is done when the request is answered; above, it runs as a job.
 pub const INLINE_ROWS: u32 = 5_000;
 /// Rows of one transaction.
-const BATCH_ROWS: usize = 2_000;
+const BATCH_ROWS: usize = 5_000;
 /// Entries removed by one statement of an undo.
 const UNDO_BATCH: i64 = 500;
 
@@ -155,7 +160,7 @@ pub enum Outcome {
 pub async fn import(
     ctx: &Ctx,
     report_id: i64,
-    author: &str,
+    who: &Who,
     upload: Upload,
     dry_run: bool,
 ) -> Result<Outcome, WorkbookError> {
@@ -173,7 +178,7 @@ pub async fn import(
     let mut import = Model {
         id: ctx.platform.ids.next(),
         report_id,
-        author: author.to_owned(),
+        author: who.actor.name.clone(),
         file_name: name,
         header: serde_json::to_string(&judged.header)?,
         state: "running".into(),
@@ -182,6 +187,8 @@ pub async fn import(
         success_count: 0,
         repeat_count: 0,
         error_count: 0,
+        first_id: 0,
+        last_id: 0,
         created_at: now,
         finished_at: 0,
     };
@@ -189,19 +196,37 @@ pub async fn import(
     if judged.rows > INLINE_ROWS {
         store::insert(&tx, import.clone()).await?;
         enqueue(&tx, import.id, judged.spool).await?;
+        record(ctx, &tx, who, "import.add", (None, &import)).await?;
         tx.commit().await?;
         ctx.imports.notify_one();
     } else {
-        let mut counts = Counts::default();
         for line in BufReader::new(judged.spool).lines() {
-            let batch = serde_json::from_str(&line?)?;
-            counts += take(ctx, &tx, &import, batch).await?.ok_or(WorkbookError::NoSuchReport)?;
+            if !take(ctx, &tx, &mut import, serde_json::from_str(&line?)?).await? {
+                return Err(WorkbookError::NoSuchReport);
+            }
         }
-        finish(&mut import, counts, now);
+        finish(&mut import, now);
         store::insert(&tx, import.clone()).await?;
+        record(ctx, &tx, who, "import.add", (None, &import)).await?;
         tx.commit().await?;
     }
     Ok(Outcome::Import(import))
+}
+
+/// One entry of the audit stands for all rows of an import; the white list names it by `import_id`.
+async fn record(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    who: &Who,
+    action: &'static str,
+    (before, after): (Option<&Model>, &Model),
+) -> Result<(), DbErr> {
+    let view = |import: &Model| ImportInfo::new(ctx, import.clone());
+    let mut change = Change::new(action, "import", after.id).after(&view(after));
+    if let Some(before) = before {
+        change = change.before(&view(before));
+    }
+    audit::record(&ctx.platform, tx, who, change).await
 }
 
 /// Runs `work` where it may block, as many at a time as there are `permits`: each may hold a workbook's texts
@@ -219,16 +244,9 @@ pub async fn with_permit<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await?
 }
 
-fn finish(import: &mut Model, counts: Counts, now: i64) {
+pub(super) fn finish(import: &mut Model, now: i64) {
     import.state = "done".into();
     import.finished_at = now;
-    add_counts(import, counts);
-}
-
-fn add_counts(import: &mut Model, counts: Counts) {
-    import.success_count += counts.success;
-    import.repeat_count += counts.repeat;
-    import.error_count += counts.error;
 }
 
 /// Moves the spool into the database, so that the rows outlive this process.
@@ -261,102 +279,54 @@ fn counted(good: usize, fresh: usize, bad: usize) -> Counts {
     Counts { success: number(fresh), repeat: number(good - fresh), error: number(bad) }
 }
 
-/// Writes one batch of an import; `None` when the report is gone.
-async fn take(
+/// Writes one batch of an import and counts it; false when the report is gone.
+pub(super) async fn take(
     ctx: &Ctx,
     tx: &WriteTx,
-    import: &Model,
+    import: &mut Model,
     batch: Batch,
-) -> Result<Option<Counts>, WorkbookError> {
+) -> Result<bool, WorkbookError> {
     if !store::hold_report(tx, import.report_id).await? {
-        return Ok(None);
+        return Ok(false);
     }
     let Batch { good, bad } = batch;
-    let mobiles: Vec<&str> = good.iter().map(|row| row.4.as_str()).collect();
-    let mut known = Known::default();
-    for mobile in store::known_mobiles(tx, import.report_id, &mobiles).await? {
-        known.insert(&mobile);
-    }
     let all = good.len();
-    let entries: Vec<NewEntry> = known.fresh(good).into_iter().map(entry).collect();
+    let entries: Vec<NewEntry> = Known::default().fresh(good).into_iter().map(entry).collect();
     let now_ms = ctx.platform.clock.now_ms();
-    let origin = Origin { report_id: import.report_id, author: &import.author, import_id: import.id, now_ms };
-    whitelist::service::add(&ctx.platform, tx, origin, &entries).await?;
+    let who = Who::account_named(&import.author);
+    let origin = Origin { report_id: import.report_id, who: &who, import_id: import.id, now_ms };
+    let ids = whitelist::service::add_fresh(&ctx.platform, tx, origin, &entries).await?;
     store::insert_errors(tx, import.id, &bad).await?;
-    Ok(Some(counted(all, entries.len(), bad.len())))
+    if let (Some(first), Some(last)) = (ids.first(), ids.last()) {
+        import.first_id = if import.first_id == 0 { *first } else { import.first_id.min(*first) };
+        import.last_id = import.last_id.max(*last);
+    }
+    let counts = counted(all, ids.len(), bad.len());
+    import.success_count += counts.success;
+    import.repeat_count += counts.repeat;
+    import.error_count += counts.error;
+    Ok(true)
 }
 
 fn entry((_, given_user, given_position, given_company, mobile, read_count): GoodRow) -> NewEntry {
     NewEntry { given_user, given_position, given_company, mobile, read_count, state: 0 }
 }
 
-/// Writes the next batch of the oldest running import that nobody else works on; false when there is none.
-/// What cannot be written fails its import, so that the others go on.
-pub async fn advance(ctx: &Ctx) -> Result<bool, WorkbookError> {
-    let tx = ctx.platform.db.write_tx().await?;
-    let Some(mut import) = store::next_running(&tx).await? else { return Ok(false) };
-    let id = import.id;
-    match advance_one(ctx, &tx, &mut import).await {
-        Ok(()) => {
-            store::update(&tx, import).await?;
-            tx.commit().await?;
-            Ok(true)
-        }
-        Err(WorkbookError::Db(e)) if platform::db::is_transient(&e) => Err(e.into()),
-        Err(e) => {
-            tracing::error!(import = id, error = %e, "an import failed; what it had written stays");
-            tx.rollback().await?;
-            fail(ctx, id, "内部错误 / internal error").await?;
-            Ok(true)
-        }
-    }
-}
-
-async fn advance_one(ctx: &Ctx, tx: &WriteTx, import: &mut Model) -> Result<(), WorkbookError> {
-    let now = ctx.platform.clock.now_ms();
-    let Some(body) = store::take_batch(tx, import.id).await? else {
-        finish(import, Counts::default(), now);
-        return Ok(());
-    };
-    match take(ctx, tx, import, serde_json::from_str(&body)?).await? {
-        Some(counts) => add_counts(import, counts),
-        None => give_up(tx, import, "报告已删除 / the report was deleted", now).await?,
-    }
-    Ok(())
-}
-
-async fn give_up(tx: &WriteTx, import: &mut Model, reason: &str, now: i64) -> Result<(), DbErr> {
-    store::drop_batches(tx, import.id).await?;
-    import.state = "failed".into();
-    reason.clone_into(&mut import.reason);
-    import.finished_at = now;
-    Ok(())
-}
-
-async fn fail(ctx: &Ctx, id: i64, reason: &str) -> Result<(), WorkbookError> {
-    let tx = ctx.platform.db.write_tx().await?;
-    let Some(mut import) = store::next_running(&tx).await?.filter(|i| i.id == id) else { return Ok(()) };
-    give_up(&tx, &mut import, reason, ctx.platform.clock.now_ms()).await?;
-    store::update(&tx, import).await?;
-    tx.commit().await?;
-    Ok(())
-}
-
 /// Takes an import back: its entries go, if none of them was changed or read since. Answers how many went.
-pub async fn undo(ctx: &Ctx, tx: &WriteTx, report_id: i64, id: i64) -> Result<i64, WorkbookError> {
+pub async fn undo(ctx: &Ctx, tx: &WriteTx, who: &Who, report_id: i64, id: i64) -> Result<i64, WorkbookError> {
     let mut import = store::find_for_update(tx, report_id, id).await?.ok_or(WorkbookError::NoSuchImport)?;
     match import.state.as_str() {
         "running" => return Err(WorkbookError::Running),
         "undone" => return Err(WorkbookError::Undone),
         _ => {}
     }
-    let touched = store::touched(tx, id).await?;
+    let touched = store::touched(tx, &import).await?;
     if touched > 0 {
         return Err(WorkbookError::Touched(touched));
     }
     let mut removed = 0;
     loop {
-        let entries = store::remove_entries(tx, id, UNDO_BATCH).await?;
+        let entries = store::remove_entries(tx, &import, UNDO_BATCH).await?;
         if entries.is_empty() {
             break;
         }
@@ -367,7 +337,14 @@ pub async fn undo(ctx: &Ctx, tx: &WriteTx, report_id: i64, id: i64) -> Result<i6
         });
         whitelist::service::announce(&ctx.platform, tx, changes.collect()).await?;
     }
+    // A reading that came in between keeps its entry, and with it the whole import.
+    let touched = store::touched(tx, &import).await?;
+    if touched > 0 {
+        return Err(WorkbookError::Touched(touched));
+    }
+    let before = import.clone();
     import.state = "undone".into();
+    record(ctx, tx, who, "import.undo", (Some(&before), &import)).await?;
     store::update(tx, import).await?;
     Ok(removed)
 }

@@ -3,7 +3,7 @@
 use platform::db::{WriteTx, dialect};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Statement, sea_query::Expr,
+    QueryFilter, QueryOrder, QuerySelect, Statement,
 };
 
 use super::rules::{BadRow, Counts};
@@ -116,12 +116,35 @@ pub async fn any_running(conn: &impl ConnectionTrait) -> Result<bool, DbErr> {
     Ok(conn.query_one_raw(Statement::from_string(conn.get_database_backend(), sql)).await?.is_some())
 }
 
-/// Takes the next batch of an import out of the table; the transaction decides whether that holds.
-pub async fn take_batch(tx: &WriteTx, import_id: i64) -> Result<Option<String>, DbErr> {
+/// A batch and its place in the file.
+#[derive(Debug, FromQueryResult)]
+pub struct Queued {
+    pub seq: i32,
+    /// "" when the caller has it.
+    pub body: String,
+}
+
+/// Takes the next batch of an import out of the table; the transaction decides whether that holds. The body of
+/// `known`, a batch the caller has read ahead, is not sent again.
+pub async fn take_batch(tx: &WriteTx, import_id: i64, known: i32) -> Result<Option<Queued>, DbErr> {
     let sql = "DELETE FROM white_list_import_batch WHERE import_id = $1 AND seq =
-        (SELECT min(seq) FROM white_list_import_batch WHERE import_id = $1) RETURNING body";
-    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, [import_id.into()]);
-    tx.query_one_raw(statement).await?.map(|row| row.try_get_by_index(0)).transpose()
+        (SELECT min(seq) FROM white_list_import_batch WHERE import_id = $1)
+        RETURNING seq, CASE WHEN seq = $2 THEN '' ELSE body END AS body";
+    let values = [import_id.into(), known.into()];
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
+    Queued::find_by_statement(statement).one(tx).await
+}
+
+/// The body of a batch that still waits.
+pub async fn read_batch(
+    conn: &impl ConnectionTrait,
+    import_id: i64,
+    seq: i32,
+) -> Result<Option<String>, DbErr> {
+    let sql = "SELECT body FROM white_list_import_batch WHERE import_id = $1 AND seq = $2";
+    let values = [import_id.into(), seq.into()];
+    let statement = Statement::from_sql_and_values(conn.get_database_backend(), sql, values);
+    conn.query_one_raw(statement).await?.map(|row| row.try_get_by_index(0)).transpose()
 }
 
 /// Drops the batches of an import that will not go on.
@@ -179,24 +202,33 @@ pub async fn errors(
 }
 
 /// Entries of an import that were changed or read since.
-pub async fn touched(tx: &WriteTx, import_id: i64) -> Result<i64, DbErr> {
+pub async fn touched(tx: &WriteTx, import: &Model) -> Result<i64, DbErr> {
     use white_list_entry::Column;
     let touched = white_list_entry::Entity::find()
-        .filter(Column::ImportId.eq(import_id))
-        .filter(Expr::cust("import_id > 0"))
+        .filter(Column::ReportId.eq(import.report_id))
+        .filter(Column::Id.between(import.first_id, import.last_id))
+        .filter(Column::ImportId.eq(import.id))
         .filter(Column::Version.gt(1));
     Ok(i64::try_from(touched.count(tx).await?).unwrap_or(i64::MAX))
 }
 
-/// Removes up to `limit` entries of an import and answers them.
+/// Removes up to `limit` entries of an import that nobody touched and answers them.
 pub async fn remove_entries(
     tx: &WriteTx,
-    import_id: i64,
+    import: &Model,
     limit: i64,
 ) -> Result<Vec<white_list_entry::Model>, DbErr> {
-    let sql = "DELETE FROM white_list_entry WHERE id IN
-        (SELECT id FROM white_list_entry WHERE import_id = $1 AND import_id > 0 ORDER BY id LIMIT $2) RETURNING *";
-    let values = [import_id.into(), limit.into()];
+    let sql = "DELETE FROM white_list_entry WHERE report_id = $1 AND version = 1 AND id IN
+        (SELECT id FROM white_list_entry WHERE report_id = $1 AND id BETWEEN $2 AND $3 AND import_id = $4 AND version = 1
+         ORDER BY id LIMIT $5)
+        RETURNING *";
+    let values = [
+        import.report_id.into(),
+        import.first_id.into(),
+        import.last_id.into(),
+        import.id.into(),
+        limit.into(),
+    ];
     let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
     white_list_entry::Entity::find().from_raw_sql(statement).all(tx).await
 }

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod audit;
 mod contract;
 mod readings;
+mod repeats;
 mod reports;
 mod sheets;
 mod storage;

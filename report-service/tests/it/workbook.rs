@@ -28,7 +28,7 @@ async fn import(app: &App, report: i64, name: &str, file: &[u8]) -> Value {
 }
 
 /// (total, success, repeat, error)
-fn counts(date: &Value) -> (i64, i64, i64, i64) {
+pub fn counts(date: &Value) -> (i64, i64, i64, i64) {
     let number = |key: &str| date[key].as_i64().unwrap();
     let all = (number("total"), number("success"), number("repeat"), number("error"));
     assert_eq!(all.0, all.1 + all.2 + all.3, "the counts do not add up: {date}");
@@ -36,13 +36,13 @@ fn counts(date: &Value) -> (i64, i64, i64, i64) {
 }
 
 /// The first sheet's rows.
-fn rows_of(file: &[u8]) -> Vec<Vec<Data>> {
+pub fn rows_of(file: &[u8]) -> Vec<Vec<Data>> {
     let mut book = Xlsx::new(Cursor::new(file.to_vec())).unwrap();
     let range = book.worksheet_range_at(0).unwrap().unwrap();
     range.rows().map(<[Data]>::to_vec).collect()
 }
 
-async fn white(app: &App, report: i64) -> Vec<Value> {
+pub async fn white(app: &App, report: i64) -> Vec<Value> {
     let list =
         app.get(&format!("/api/report/{report}/white?limit=1000")).send().await.expect_status(200).json();
     list["date"]["data"].as_array().unwrap().clone()

@@ -1,6 +1,7 @@
 //! What every service stands on: settings, telemetry, database, bus, outbox, inbox, quotas, HTTP pieces,
 //! clock and ids, lifecycle. Owns no business rule and no business table.
 
+pub mod audit;
 pub mod bus;
 pub mod clock;
 pub mod crash;

@@ -1,10 +1,12 @@
 //! The payload of every event (`spec/orders.md`, "Events"). Each has a sample in `samples/`; the test in
 //! `tests/it` reads every sample ever committed with today's types.
 
+mod audit;
 mod identity;
 mod order;
 mod report;
 
+pub use audit::AuditRecorded;
 pub use identity::{
     DistributorChanged, KeyChanged, KeyOwner, KeyUsed, PartnerChanged, PartnerKeySettings, PolicyChanged,
     TokenRevoked, sealed,
@@ -48,6 +50,7 @@ pub const ALL: &[EventType] = &[
     of::<KeyChanged>(Reach::Durable),
     of::<KeyUsed>(Reach::Durable),
     of::<DistributorChanged>(Reach::Durable),
+    of::<AuditRecorded>(Reach::Durable),
     of::<PolicyChanged>(Reach::Broadcast),
     // Gateways hear it as a wake-up; sync-service keeps it, to check tokens on its drop-in entry.
     of::<TokenRevoked>(Reach::Durable),
@@ -69,6 +72,7 @@ pub struct ConsumerSpec {
 /// Every durable queue. Each process declares all of them before it publishes, so that an event never
 /// finds nobody home, in whatever order the services were started.
 pub const CONSUMERS: &[ConsumerSpec] = &[
+    ConsumerSpec { name: "auth.audit", types: &[AuditRecorded::TYPE] },
     ConsumerSpec { name: "auth.key_usage", types: &[KeyUsed::TYPE] },
     ConsumerSpec { name: "order.reports", types: &[ReportChanged::TYPE] },
     ConsumerSpec { name: "order.keys", types: &[KeyChanged::TYPE] },

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use contracts::{
     event::{Event, Payload},
     events::{
-        self, DistributorChanged, KeyChanged, KeyUsed, OrderStateChanged, PartnerChanged, PolicyChanged,
-        ReadingUsed, ReportChanged, TokenRevoked, WhitelistBatchChanged, WhitelistChanged,
+        self, AuditRecorded, DistributorChanged, KeyChanged, KeyUsed, OrderStateChanged, PartnerChanged,
+        PolicyChanged, ReadingUsed, ReportChanged, TokenRevoked, WhitelistBatchChanged, WhitelistChanged,
     },
 };
 use serde_json::Value;
@@ -40,6 +40,7 @@ fn understand(event: &Event) -> Value {
         KeyChanged::TYPE => understood::<KeyChanged>(event),
         KeyUsed::TYPE => understood::<KeyUsed>(event),
         DistributorChanged::TYPE => understood::<DistributorChanged>(event),
+        AuditRecorded::TYPE => understood::<AuditRecorded>(event),
         PolicyChanged::TYPE => understood::<PolicyChanged>(event),
         TokenRevoked::TYPE => understood::<TokenRevoked>(event),
         other => panic!("no reader for {other}"),

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-env lint fmt bench openapi check-deploy up down compose-test
+.PHONY: help run demo test test-env lint fmt bench openapi check-deploy check-supply audit up down compose-test
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -32,6 +32,12 @@ openapi: ## write docs/openapi.json from the code
 
 check-deploy: ## check Dockerfile, compose, Kubernetes, alerts and dashboards with the real tools
 	@scripts/check-deploy.sh
+
+check-supply: ## check licences and sources of the dependencies
+	@scripts/check-supply.sh
+
+audit: ## look up known vulnerabilities of the dependencies (fetches the database of advisories)
+	@scripts/check-supply.sh advisories
 
 up: ## the production shape in containers
 	@scripts/up.sh

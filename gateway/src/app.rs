@@ -35,7 +35,7 @@ use crate::{
     config::{self, TrustedProxies},
     console::Console,
     door::{Door, pass},
-    forward::{Replicas, watch},
+    forward::{Replicas, announce_failures, watch},
     health::Health,
     openapi::ApiDocs,
     routes::Table,
@@ -119,10 +119,13 @@ impl Gateway {
         let internal = settings.keys.internal.as_ref();
         let internal = internal.ok_or_else(|| StartError::Settings("keys.internal is missing".into()))?;
         let upstreams = if services.is_empty() { config::upstreams(&settings.gateway)? } else { Vec::new() };
-        let upstreams = upstreams.into_iter().map(Replicas::new).collect();
+        let upstreams: Vec<_> = upstreams.into_iter().map(Replicas::new).collect();
         let table = Table::new(routes)?;
         let max_age_ms = config::policy_max_age_ms(&settings.gateway)?;
         let policy = Arc::new(PolicyStore::new(policy, shared.clock.clone(), table.routes(), max_age_ms));
+        // Known from the start: an alert on their increase would miss the first failure otherwise.
+        metrics::counter!("gateway_quota_failures_total").absolute(0);
+        upstreams.iter().for_each(|upstream| announce_failures(upstream.service));
         let readiness = Readiness::default();
         let gate = Gate {
             keys: TokenKeys::new(settings),

@@ -161,6 +161,7 @@ impl PolicyStore {
         routes: &[&'static Route],
         max_age_ms: i64,
     ) -> Self {
+        metrics::counter!("gateway_policy_failures_total").absolute(0);
         Self {
             source,
             clock,

@@ -21,7 +21,7 @@ use tokio_util::{codec::Decoder, io::poll_read_buf};
 
 use super::{
     exchange::{BodyCodec, Incoming},
-    failure::Failure,
+    failure::{BROKEN_BODY, Failure},
     headers::clean_answer,
     pool::Lease,
 };
@@ -158,7 +158,7 @@ impl MessageBody for StreamedBody {
         let item = ready!(self.poll_chunk(cx));
         if let Some(Err(e)) = &item {
             let (service, request_id) = (self.service.as_str(), self.request_id.as_str());
-            metrics::counter!("gateway_upstream_failures_total", "service" => service, "kind" => "broken_body")
+            metrics::counter!("gateway_upstream_failures_total", "service" => service, "kind" => BROKEN_BODY)
                 .increment(1);
             tracing::warn!(request_id, service, error = %e, "an answer broke off half-way");
             self.lease = None;

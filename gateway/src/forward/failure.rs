@@ -3,6 +3,7 @@
 
 use std::io;
 
+use contracts::routes::ServiceName;
 use platform::http::ApiError;
 
 use crate::limits::BodyFault;
@@ -28,6 +29,19 @@ pub(crate) enum Failure {
     /// The client's fault.
     #[error(transparent)]
     Body(#[from] BodyFault),
+}
+
+/// The word in metrics of an answer whose body broke off.
+pub(crate) const BROKEN_BODY: &str = "broken_body";
+
+/// Makes the counters of a service's failures known at zero: an alert would miss the first ones otherwise.
+pub(crate) fn announce(service: ServiceName) {
+    let service = service.as_str();
+    for kind in ["connect", "busy", "broken", "bad_answer", "too_late", "client_body", BROKEN_BODY] {
+        metrics::counter!("gateway_upstream_failures_total", "service" => service, "kind" => kind)
+            .absolute(0);
+    }
+    metrics::counter!("gateway_upstream_retries_total", "service" => service).absolute(0);
 }
 
 impl Failure {

@@ -12,6 +12,7 @@ mod pool;
 mod proxy;
 mod replicas;
 
+pub(crate) use failure::announce as announce_failures;
 pub(crate) use proxy::{Upstreams, beside_unread};
 pub(crate) use replicas::{Replicas, watch};
 

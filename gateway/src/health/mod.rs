@@ -44,6 +44,7 @@ impl Health {
         match probe {
             Probe::Health => HttpResponse::Ok().content_type("text/plain").body("ok\n"),
             Probe::Metrics => {
+                self.databases.iter().for_each(|(service, db)| db.note_pool(service));
                 HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(self.metrics.render())
             }
             Probe::Ready => {

@@ -8,11 +8,13 @@ use contracts::{
     events::ConsumerSpec,
 };
 use sea_orm::{ConnectionTrait, DbErr, Statement};
+use tracing::Instrument;
 
 use crate::{
     clock::Clock,
     crash,
     db::{self, Db, WriteTx},
+    telemetry::{self, Steps},
 };
 
 /// Tries of one event before it is parked.
@@ -43,7 +45,8 @@ impl From<EventError> for HandleError {
 
 pub type Handling<'a> = Pin<Box<dyn Future<Output = Result<(), HandleError>> + Send + 'a>>;
 
-/// A feature's reaction to events. All of `events` are new to this consumer and come in publishing order.
+/// A feature's reaction to events. All of `events` are new to this consumer and come in publishing order; the
+/// `traceparent` of each is that of its consumption, where there is a trace.
 /// Everything it writes goes through `tx`; it must not call out.
 pub trait Consumer: Send + Sync + 'static {
     fn handle<'a>(&'a self, tx: &'a WriteTx, events: &'a [Event]) -> Handling<'a>;
@@ -64,6 +67,9 @@ impl InboxConsumer {
     /// `name` must stand in `contracts::events::CONSUMERS`.
     pub fn new(name: &str, db: Db, clock: Clock, handler: impl Consumer) -> Self {
         let spec = contracts::events::consumer(name).expect("a consumer of contracts::events::CONSUMERS");
+        // Known from the start: an alert on its increase would miss the first parked event otherwise.
+        metrics::counter!("inbox_parked_total", "consumer" => spec.name).absolute(0);
+        metrics::counter!("inbox_events_total", "consumer" => spec.name).absolute(0);
         Self { spec, db, clock, handler: Arc::new(handler) }
     }
 
@@ -113,11 +119,17 @@ impl InboxConsumer {
     }
 
     async fn attempt(&self, events: &[Event]) -> Result<(), HandleError> {
+        if telemetry::exporting() {
+            let mut traced = events.to_vec();
+            let steps = Steps::consumed(self.name(), &mut traced);
+            let span = steps.first().unwrap_or_else(tracing::Span::none);
+            return self.attempt_in_span(&traced).instrument(span).await.inspect_err(|_| steps.failed());
+        }
         let span = tracing::info_span!("consume", consumer = self.name(), events = events.len());
         if let Some(parent) = events[0].traceparent.as_deref() {
-            crate::telemetry::parent_from(parent, &span);
+            telemetry::parent_from(parent, &span);
         }
-        tracing::Instrument::instrument(self.attempt_in_span(events), span).await
+        self.attempt_in_span(events).instrument(span).await
     }
 
     async fn attempt_in_span(&self, events: &[Event]) -> Result<(), HandleError> {

@@ -24,6 +24,7 @@ use crate::{
     db::{self, Db, WriteTx, lease},
     ids::Ids,
     lifecycle::{Stage, Turn, Worker},
+    telemetry::Steps,
 };
 
 /// Events of one round trip to the bus.
@@ -131,6 +132,7 @@ pub struct Relay {
 impl Relay {
     pub fn new(service: ServiceName, db: Db, bus: Bus, clock: Clock) -> Self {
         let holder = lease::Holder::new(service.as_str());
+        metrics::counter!("outbox_published_total", "service" => service.as_str()).absolute(0);
         Self { service, db, bus, clock, holder, renew_at: Arc::new(AtomicI64::new(0)) }
     }
 
@@ -151,8 +153,10 @@ impl Relay {
             events.push(event);
         }
         crash::point("outbox.claimed");
+        let steps = Steps::published(self.service.as_str(), &mut events);
         let published = self.bus.publish(&events).await;
         if published.is_err() {
+            steps.failed();
             // Whoever can reach the bus may try meanwhile.
             self.renew_at.store(0, Ordering::Relaxed);
             lease::release(&self.db, LEASE_NAME, &self.holder).await?;

@@ -82,10 +82,8 @@ where
         let shared = Shared::from_settings(settings).await?;
         let service = build(shared.clone()).await?;
         let readiness = Readiness::default();
-        let (server, addresses) =
-            server(&shared, vec![service.configure.clone()], vec![service.db.clone()], &readiness).map_err(
-                |e| StartError::Settings(format!("cannot listen on {}: {e}", shared.settings.listen)),
-            )?;
+        let (server, addresses) = server(&shared, &service, &readiness)
+            .map_err(|e| StartError::Settings(format!("cannot listen on {}: {e}", shared.settings.listen)))?;
         tracing::info!(service = service_name, ?addresses, "serving");
         Ok::<_, StartError>((server, service.workers, readiness))
     };
@@ -142,12 +140,11 @@ pub async fn healthcheck(listen: &str) -> ExitCode {
 /// Adds a service's routes to an app.
 pub type Configure = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
 
-/// The HTTP server of services without a gateway in front in the same process: request context, health,
-/// metrics, error rendering, and the given routes. Answers the server and the addresses it is bound to.
+/// The HTTP server of a service without a gateway in front in the same process: request context, health,
+/// metrics, error rendering, and its routes. Answers the server and the addresses it is bound to.
 pub fn server(
     shared: &Shared,
-    configure: Vec<Configure>,
-    databases: Vec<Db>,
+    service: &Service,
     readiness: &Readiness,
 ) -> std::io::Result<(actix_web::dev::Server, Vec<std::net::SocketAddr>)> {
     let settings = &shared.settings;
@@ -155,9 +152,11 @@ pub fn server(
         settings.keys.internal.as_ref().ok_or_else(|| std::io::Error::other("keys.internal is missing"))?;
     let check = CallerCheck { key: http::caller::InternalKey::new(key), clock: shared.clock.clone() };
     let stopping = readiness.clone();
-    let probes = web::Data::new(Probes { readiness: readiness.clone(), databases });
+    let (name, db) = (service.name.as_str(), service.db.clone());
+    let probes = web::Data::new(Probes { readiness: readiness.clone(), name, db });
+    let configure = Arc::clone(&service.configure);
     let server = HttpServer::new(move || {
-        let (configure, stopping) = (configure.clone(), stopping.clone());
+        let (configure, stopping) = (Arc::clone(&configure), stopping.clone());
         App::new()
             .app_data(web::Data::new(check.clone()))
             .app_data(probes.clone())
@@ -174,7 +173,7 @@ pub fn server(
             .route("/healthz", web::get().to(healthz))
             .route("/readyz", web::get().to(readyz))
             .route("/metrics", web::get().to(metrics))
-            .configure(move |cfg| configure.iter().for_each(|add| add(cfg)))
+            .configure(move |cfg| configure(cfg))
             .default_service(web::to(http::not_found_handler))
     })
     .workers(workers(settings))
@@ -195,7 +194,8 @@ pub fn workers(settings: &Settings) -> usize {
 
 struct Probes {
     readiness: Readiness,
-    databases: Vec<Db>,
+    name: &'static str,
+    db: Db,
 }
 
 async fn healthz() -> HttpResponse {
@@ -206,15 +206,13 @@ async fn readyz(probes: web::Data<Probes>) -> HttpResponse {
     if !probes.readiness.get() {
         return HttpResponse::ServiceUnavailable().body("starting or stopping");
     }
-    for db in &probes.databases {
-        match tokio::time::timeout(Duration::from_secs(2), db.ping()).await {
-            Ok(Ok(())) => {}
-            _ => return HttpResponse::ServiceUnavailable().body("the database does not answer"),
-        }
+    match tokio::time::timeout(Duration::from_secs(2), probes.db.ping()).await {
+        Ok(Ok(())) => HttpResponse::Ok().body("ready"),
+        _ => HttpResponse::ServiceUnavailable().body("the database does not answer"),
     }
-    HttpResponse::Ok().body("ready")
 }
 
-async fn metrics() -> HttpResponse {
+async fn metrics(probes: web::Data<Probes>) -> HttpResponse {
+    probes.db.note_pool(probes.name);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(telemetry::metrics_handle().render())
 }

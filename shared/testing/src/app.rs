@@ -42,8 +42,7 @@ impl App {
     pub(crate) fn start(shared: &Shared, service: Service, without: &[&str]) -> Self {
         let readiness = Readiness::default();
         let (server, addresses) =
-            run::server(shared, vec![service.configure.clone()], vec![service.db.clone()], &readiness)
-                .expect("a port of the loopback address");
+            run::server(shared, &service, &readiness).expect("a port of the loopback address");
         let mut workers = service.workers;
         for name in without {
             let before = workers.len();

@@ -41,6 +41,8 @@ pub struct OrderChanges {
 
 impl OrderChanges {
     pub fn new(ctx: Ctx) -> Self {
+        // Known from the start: an alert on its increase would miss the first gap otherwise.
+        metrics::counter!("order_change_gaps_total").absolute(0);
         Self { ctx, staged: Mutex::default(), noted_day: AtomicI64::new(-1), day_to_note: AtomicI64::new(-1) }
     }
 
@@ -80,6 +82,7 @@ impl OrderChanges {
                 event_id: c.event_id.clone(),
                 standard: c.standard.clone(),
                 gth: c.gth.clone(),
+                traceparent: c.traceparent.clone(),
             })
         };
         let handoff = intake::enqueue(&self.ctx, tx, wanted, bodies).await?;
@@ -162,6 +165,7 @@ fn line(
         changed_at,
         standard,
         gth: rules::gth_body(&said, change),
+        traceparent: event.traceparent.clone().unwrap_or_default(),
         nick_name: rules::plain(&order.customer.nick_name),
         mobile: rules::plain(&order.customer.mobile),
     })

@@ -22,6 +22,8 @@ pub struct NewChange {
     pub changed_at: i64,
     pub standard: String,
     pub gth: String,
+    /// "" = no trace.
+    pub traceparent: String,
     /// As it is; answers show what the partner's privacy setting allows.
     pub nick_name: String,
     pub mobile: String,
@@ -40,6 +42,7 @@ const COLUMNS: &[Column] = &[
     ("changed_at", "bigint"),
     ("standard", "text"),
     ("gth", "text"),
+    ("traceparent", "text"),
     ("nick_name", "text"),
     ("mobile", "text"),
 ];

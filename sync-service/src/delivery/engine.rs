@@ -17,11 +17,13 @@ use platform::{
     Platform,
     lifecycle::{Stage, Turn, Worker},
     service::StartError,
+    telemetry,
 };
 use reqwest::dns::Resolve;
 use sea_orm::DbErr;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, field::Empty};
 
 use super::{
     guard::Policy,
@@ -29,7 +31,7 @@ use super::{
     intake::Handoff,
     lane::Job,
     pump::Pump,
-    rules::Schedule,
+    rules::{Reply, Schedule},
     sender::{Bodies, Exchange, Outgoing},
     store,
     target::Target,
@@ -219,10 +221,19 @@ impl Inner {
     /// Sends one job and reports it, whatever happens.
     pub async fn deliver(self: Arc<Self>, target: Arc<Target>, job: Job) -> Sent {
         use futures_util::FutureExt;
-        let sending =
-            std::panic::AssertUnwindSafe(self.outgoing.send(&target, &job.bodies)).catch_unwind().await;
+        let span = attempt_span(&job);
+        let sending = std::panic::AssertUnwindSafe(self.outgoing.send(&target, &job.bodies))
+            .catch_unwind()
+            .instrument(span.clone())
+            .await;
         match sending {
-            Ok(exchange) => Sent { job, exchange: Some(exchange) },
+            Ok(exchange) => {
+                span.record("http.response.status_code", exchange.http_status);
+                if exchange.reply != Reply::Acknowledged {
+                    span.record("otel.status_code", "ERROR");
+                }
+                Sent { job, exchange: Some(exchange) }
+            }
             Err(_) => {
                 tracing::error!(
                     delivery_id = job.delivery_id,
@@ -232,6 +243,28 @@ impl Inner {
             }
         }
     }
+}
+
+/// The attempt as the last step of the trace that led to it. Its address is no part of it: that may hold a secret.
+fn attempt_span(job: &Job) -> Span {
+    let traceparent = &job.bodies.traceparent;
+    if traceparent.is_empty() && !telemetry::exporting() {
+        return Span::none();
+    }
+    let span = tracing::info_span!(
+        parent: None,
+        "callback",
+        otel.kind = "client",
+        otel.status_code = Empty,
+        http.request.method = "POST",
+        http.response.status_code = Empty,
+        delivery_id = job.delivery_id,
+        subscription_id = job.subscription_id,
+        event_id = job.bodies.event_id,
+        try_no = job.tries + 1,
+    );
+    telemetry::parent_from(traceparent, &span);
+    span
 }
 
 /// A job that came back.

@@ -9,6 +9,7 @@ use platform::{
     clock::Clock,
     http::{OutgoingSettings, outgoing},
     settings::CallbackSettings,
+    telemetry,
 };
 use reqwest::{
     Client, Response,
@@ -37,6 +38,8 @@ pub struct Bodies {
     pub event_id: String,
     pub standard: String,
     pub gth: String,
+    /// The trace that led to them; "" = none.
+    pub traceparent: String,
 }
 
 impl Bodies {
@@ -175,15 +178,17 @@ impl Outgoing {
             Door::Guarded => &self.guarded,
             Door::Named => &self.named,
         };
-        let response = client
+        let mut request = client
             .post(url.clone())
             .header(CONTENT_TYPE, dialects::content_type(dialect))
             .header("webhook-id", head.id)
             .header("webhook-timestamp", head.timestamp)
-            .header("webhook-signature", head.signature)
-            .body(body)
-            .send()
-            .await?;
+            .header("webhook-signature", head.signature);
+        // Ids alone; a receiver that traces goes on with ours. The older dialect stays as its readers know it.
+        if let (Dialect::Standard, Some(traceparent)) = (dialect, telemetry::current_traceparent()) {
+            request = request.header("traceparent", traceparent);
+        }
+        let response = request.body(body).send().await?;
         let status = response.status().as_u16();
         let retry_after =
             response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()).map(str::to_owned);

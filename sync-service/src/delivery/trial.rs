@@ -4,7 +4,7 @@
 //! Neither is a delivery: nothing is queued and nothing is tried again.
 
 use contracts::events::OrderStateChanged;
-use platform::{clock, seal};
+use platform::{clock, seal, telemetry};
 use sea_orm::DbErr;
 use secrecy::SecretString;
 use serde_json::json;
@@ -101,5 +101,6 @@ fn made_up(ctx: &Ctx, kind: &str) -> Result<Bodies, DbErr> {
         standard: rules::standard_body(&said, &change, Privacy::Masked).map_err(broken)?,
         gth: rules::gth_body(&said, &change),
         event_id,
+        traceparent: telemetry::current_traceparent().unwrap_or_default(),
     })
 }

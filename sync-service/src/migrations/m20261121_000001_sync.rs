@@ -24,7 +24,8 @@ impl MigrationTrait for Migration {
 /// Times are unix milliseconds, 0 = unset.
 ///
 /// - `order_change`: the feed and the bytes partners get. `seq` gapless in commit order, `source` 1 own orders and
-///   2 distributors', `standard` the JSON body, `gth` the form without `sign`.
+///   2 distributors', `standard` the JSON body, `gth` the form without `sign`, `traceparent` where its trace goes on
+///   ("" = it has none).
 /// - `feed_day`: the first `seq` of each day (unix days of its recording), so that "the last 7 days" is a range of it.
 /// - `push_batch`: bytes of the batches that channel 1 pushes; a delivery of one has `change_seq` = -id.
 /// - `sync_mark`: up to where a caller of the drop-in entry has seen the feed; `key_id` is the first of its rotations.
@@ -127,6 +128,7 @@ CREATE TABLE order_change (
     changed_at BIGINT NOT NULL,
     standard TEXT NOT NULL,
     gth TEXT NOT NULL,
+    traceparent TEXT NOT NULL,
     nick_name TEXT NOT NULL,
     mobile TEXT NOT NULL
 );
@@ -141,7 +143,8 @@ CREATE TABLE push_batch (
     id BIGINT NOT NULL PRIMARY KEY,
     event_id TEXT NOT NULL,
     standard TEXT NOT NULL,
-    gth TEXT NOT NULL
+    gth TEXT NOT NULL,
+    traceparent TEXT NOT NULL
 );
 CREATE TABLE delivery (
     id BIGINT NOT NULL PRIMARY KEY,

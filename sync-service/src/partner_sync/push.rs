@@ -1,6 +1,6 @@
 //! Channel 1 with an api_url: the same rows, pushed there in batches.
 
-use platform::{clock, db::WriteTx};
+use platform::{clock, db::WriteTx, telemetry};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -88,5 +88,6 @@ fn bytes(
     let gth = form.finish();
     let standard =
         serde_json::to_string(&Pushed { kind: "order.synced", timestamp: clock::rfc3339(at_ms), data })?;
-    Ok(NewBatch { id, event_id, standard, gth })
+    let traceparent = telemetry::current_traceparent().unwrap_or_default();
+    Ok(NewBatch { id, event_id, standard, gth, traceparent })
 }

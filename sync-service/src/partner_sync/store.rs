@@ -72,9 +72,12 @@ pub struct NewBatch {
     pub event_id: String,
     pub standard: String,
     pub gth: String,
+    /// "" = no trace.
+    pub traceparent: String,
 }
 
-const BATCH: &[Column] = &[("id", "bigint"), ("event_id", "text"), ("standard", "text"), ("gth", "text")];
+const BATCH: &[Column] =
+    &[("id", "bigint"), ("event_id", "text"), ("standard", "text"), ("gth", "text"), ("traceparent", "text")];
 
 pub async fn insert_batches(tx: &WriteTx, batches: &[NewBatch]) -> Result<(), DbErr> {
     sql::insert(tx, "push_batch", BATCH, batches, "").await.map(|_| ())

@@ -92,3 +92,40 @@ async fn without_a_token_a_gth_callback_has_no_sign() {
     assert!(!received[0].header("webhook-signature").is_empty());
     f.bed.finish().await;
 }
+
+/// One thread, so that the spans of this test are seen by everything that it runs.
+#[tokio::test]
+async fn a_callback_goes_on_with_the_trace_of_its_change_also_when_it_is_tried_again() {
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let _spans = tracing::subscriber::set_default(tracing_subscriber::registry());
+    let receiver = CallbackReceiver::start().await;
+    let f = Fixture::new(&[&receiver]).await;
+    f.subscribe(&receiver.url("/new")).await;
+    let token = "jW5DoNjzP7NXb1nvf4ZKGb4bH0fWbbiwokzoyo8QX7cmSuy4l6";
+    f.subscribe_with(
+        json!({"partner_id": PARTNER, "url": receiver.url("/old"), "dialect": "gth", "api_token": token}),
+    )
+    .await;
+    let mut events: Vec<_> =
+        [change(1, 1), change(2, 1)].iter().map(|c| f.bed.event_about(&c.order.number, c)).collect();
+    events[0].traceparent = Some(TRACE.to_owned());
+    receiver.answer_next([
+        Reply::new(500, ""),
+        Reply::new(500, ""),
+        Reply::new(500, ""),
+        Reply::new(500, ""),
+    ]);
+    f.bed.publish(&events).await;
+    f.bed.settle().await;
+    f.send().await;
+    f.after_ms(10_000);
+    f.send().await;
+    let received = receiver.received();
+    assert_eq!(received.len(), 8);
+    for callback in received {
+        // The older dialect is as its receivers know it, and a change without a trace has none to go on with.
+        let traced = callback.path == "/new" && callback.header("webhook-id") == events[0].id;
+        assert_eq!(callback.header("traceparent"), if traced { TRACE } else { "" }, "{callback:?}");
+    }
+    f.bed.finish().await;
+}

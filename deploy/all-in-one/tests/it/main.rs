@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
+mod collector;
 mod crash;
 mod docs_page;
 mod hostile;
+mod observe;
 mod partners;
 mod process;
 mod start;

@@ -4,6 +4,7 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use testing::wait_until;
@@ -15,9 +16,20 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// A port nobody listens on.
+/// A port nobody listens on. Never the same twice in one test, and below those that the system gives to clients by
+/// itself: one of them could be taken between this answer and its use.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 20_000;
+    const PORTS: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Tests are processes of their own; far from each other they seldom meet.
+    let start = std::process::id().wrapping_mul(37);
+    let free = (0..PORTS).find_map(|_| {
+        let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let port = u16::try_from(FIRST + offset).unwrap();
+        TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
+    });
+    free.expect("a free port")
 }
 
 /// A running process; killed when dropped.

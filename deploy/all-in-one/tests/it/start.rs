@@ -70,3 +70,28 @@ fn contradictions_end_the_start_with_78_and_one_sentence_each() {
     assert_eq!(lone.status.code(), Some(78), "{text}");
     assert!(text.contains("BAODAN_BUS__URL") && text.contains("BAODAN_KEYS__INTERNAL"), "{text}");
 }
+
+/// A secret of digits keeps its zeros, a list may have one item.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn variables_are_taken_as_they_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let password = "00731905520040";
+    let mut command = baodan(&folder);
+    command
+        .args(["--listen", &format!("127.0.0.1:{port}")])
+        .env("BAODAN_ADMIN_PASSWORD", password)
+        .env("BAODAN_CALLBACK__PORTS", "443")
+        .env("BAODAN_HTTP_WORKERS", "1")
+        .env("BAODAN_DATABASE__AUTO_MIGRATE", "true")
+        .env("BAODAN_TELEMETRY__TRACE_SAMPLE_RATIO", "1");
+    let mut process = Process::start("baodan", &mut command, folder.path().join("log"));
+    let client = Client::plain(&format!("http://127.0.0.1:{port}"));
+    let sign_in = async |password: &str| {
+        let body = serde_json::json!({"account": "admin", "password": password});
+        client.post("/api/access/token").json(&body).try_send().await.map(|answer| answer.status())
+    };
+    wait_until("the password to be taken", async || sign_in(password).await.is_ok_and(|s| s == 200)).await;
+    assert_eq!(sign_in("731905520040").await.unwrap(), 401);
+    assert!(process.terminate().await.success(), "{}", process.log());
+}

@@ -8,18 +8,7 @@ use crate::{
 async fn the_whole_story_is_told_through_the_gateway_twice() {
     let mut system = System::start().await;
     for _ in 0..2 {
-        let told = run(system
-            .command("baodan")
-            .args(["story", "--url", &system.url, "--inbox", &format!("127.0.0.1:{}", system.inbox_port)])
-            .env("BAODAN_ADMIN_PASSWORD", PASSWORD));
-        let text = String::from_utf8_lossy(&told.stdout);
-        assert!(
-            told.status.success(),
-            "{text}\n{}\n{}",
-            String::from_utf8_lossy(&told.stderr),
-            system.logs()
-        );
-        assert!(text.contains("故事讲完了"), "{text}");
+        system.tell_the_story();
     }
     let logs = system.logs();
     assert!(!logs.contains(PASSWORD), "the password is in a log");

@@ -1,10 +1,14 @@
 //! A whole system for one test, in the mode of this run.
 
-use std::{collections::BTreeMap, process::Command, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+    time::Duration,
+};
 
 use testing::{Mode, wait_until};
 
-use crate::process::{Process, binary, free_port};
+use crate::process::{Process, binary, free_port, run};
 
 /// Password of `admin` in these systems.
 pub const PASSWORD: &str = "correct-horse-battery";
@@ -15,6 +19,8 @@ pub struct System {
     pub inbox_port: u16,
     processes: Vec<Process>,
     environment: BTreeMap<String, String>,
+    /// Of every process, the gateway's included.
+    urls: Vec<String>,
     folder: tempfile::TempDir,
     gateway_port: u16,
 }
@@ -22,14 +28,21 @@ pub struct System {
 impl System {
     /// Starts a fresh system and waits until it is ready.
     pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The same with more variables.
+    pub async fn with(more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (gateway_port, inbox_port) = (free_port(), free_port());
-        let environment = environment(&folder, inbox_port);
+        let mut environment = environment(&folder, inbox_port);
+        environment.extend(more.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
         let mut system = Self {
             url: format!("http://127.0.0.1:{gateway_port}"),
             inbox_port,
             processes: Vec::new(),
             environment,
+            urls: Vec::new(),
             folder,
             gateway_port,
         };
@@ -40,6 +53,7 @@ impl System {
     /// Starts every process (again) on the same data.
     pub async fn boot(&mut self) {
         self.processes.clear();
+        self.urls.clear();
         match Mode::current() {
             Mode::Embedded => self.spawn("baodan", self.gateway_port, &[]),
             Mode::Distributed => {
@@ -68,6 +82,7 @@ impl System {
     }
 
     fn spawn(&mut self, name: &str, port: u16, more: &[(String, String)]) {
+        self.urls.push(format!("http://127.0.0.1:{port}"));
         let mut command = Command::new(binary(name));
         command
             .current_dir(self.folder.path())
@@ -90,6 +105,29 @@ impl System {
             let status = process.terminate().await;
             assert!(status.success(), "{} ended with {status}:\n{}", process.name(), process.log());
         }
+    }
+
+    /// Tells the demo's story to the system; it must come to its end.
+    pub fn tell_the_story(&self) {
+        let told = run(self
+            .command("baodan")
+            .args(["story", "--url", &self.url, "--inbox", &format!("127.0.0.1:{}", self.inbox_port)])
+            .env("BAODAN_ADMIN_PASSWORD", PASSWORD));
+        let text = String::from_utf8_lossy(&told.stdout);
+        let complaint = String::from_utf8_lossy(&told.stderr);
+        assert!(told.status.success(), "{text}\n{complaint}\n{}", self.logs());
+        assert!(text.contains("故事讲完了"), "{text}");
+    }
+
+    /// The names of all metrics that the processes tell.
+    pub async fn metrics(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for url in &self.urls {
+            let text = testing::Client::plain(url).get("/metrics").send().await.expect_status(200).text();
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            names.extend(lines.filter_map(|line| line.split(['{', ' ']).next().map(str::to_owned)));
+        }
+        names
     }
 
     /// What the processes printed.

@@ -25,6 +25,7 @@ pub struct Db {
     /// One writer at a time on SQLite, first come first served: its own busy handler is neither fair nor quick.
     writer: Option<Arc<Mutex<()>>>,
     outbox_filled: Arc<Notify>,
+    max_connections: u32,
 }
 
 impl Db {
@@ -32,9 +33,10 @@ impl Db {
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, DbErr> {
         let url = settings.expose_url();
         let sqlite = url.starts_with("sqlite:");
+        let max_connections = settings.max_connections.min(if sqlite { 8 } else { u32::MAX });
         let mut options = ConnectOptions::new(url);
         options
-            .max_connections(if sqlite { settings.max_connections.min(8) } else { settings.max_connections })
+            .max_connections(max_connections)
             .min_connections(1)
             .connect_timeout(Duration::from_secs(settings.connect_timeout_seconds))
             .acquire_timeout(Duration::from_secs(settings.acquire_timeout_seconds))
@@ -65,6 +67,7 @@ impl Db {
             conn,
             writer: sqlite.then(|| Arc::new(Mutex::new(()))),
             outbox_filled: Arc::new(Notify::new()),
+            max_connections,
         })
     }
 
@@ -106,6 +109,21 @@ impl Db {
     /// One round trip; for readiness.
     pub async fn ping(&self) -> Result<(), DbErr> {
         self.conn.execute_unprepared("SELECT 1").await.map(|_| ())
+    }
+
+    /// Puts the use of this pool into the metrics, as `service`'s.
+    pub fn note_pool(&self, service: &'static str) {
+        let (open, idle) = if self.is_postgres() {
+            let pool = self.conn.get_postgres_connection_pool();
+            (pool.size(), pool.num_idle())
+        } else {
+            let pool = self.conn.get_sqlite_connection_pool();
+            (pool.size(), pool.num_idle())
+        };
+        let idle = u32::try_from(idle).unwrap_or(open);
+        metrics::gauge!("db_connections_open", "service" => service).set(open);
+        metrics::gauge!("db_connections_used", "service" => service).set(open.saturating_sub(idle));
+        metrics::gauge!("db_connections_max", "service" => service).set(self.max_connections);
     }
 
     /// Closes the pool; open transactions are waited for.

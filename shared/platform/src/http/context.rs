@@ -18,7 +18,10 @@ use contracts::{
     routes::{self, Dialect},
 };
 
+use tracing::{Instrument, Span, field::Empty};
+
 use super::error::ApiError;
+use crate::telemetry;
 
 tokio::task_local! {
     static CURRENT: Arc<RequestContext>;
@@ -126,14 +129,39 @@ fn dialect_of(path: &str) -> Dialect {
         .map_or(Dialect::Admin, |r| r.dialect)
 }
 
-/// Middleware (`from_fn`) of a service's own server: makes the context, runs the request in it, adds the
-/// request id to the answer, and logs a failure that is ours, once.
+/// Middleware (`from_fn`) of a service's own server: makes the context, goes on with the gateway's trace, runs the
+/// request in it, adds the request id to the answer, and logs a failure that is ours, once.
 pub async fn request_context<B: MessageBody + 'static>(
     req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let context = RequestContext::from_headers(req.headers(), dialect_of(req.path()));
-    serve(context, req, next).await
+    let Some(span) = request_span(&context, &req) else { return serve(context, req, next).await };
+    let answer = serve(context, req, next).instrument(span.clone()).await;
+    if let Ok(response) = &answer {
+        if let Some(pattern) = response.request().match_pattern() {
+            let name = format!("{} {pattern}", response.request().method());
+            span.record("otel.name", name).record("http.route", pattern);
+        }
+        span.record("http.response.status_code", response.status().as_u16());
+    }
+    answer
+}
+
+/// The service's part of a trace; `None` where there is none to go on with. Probes and scrapes come without one.
+fn request_span(context: &RequestContext, req: &ServiceRequest) -> Option<Span> {
+    let traceparent = context.traceparent.as_deref()?;
+    let span = tracing::info_span!(
+        "request",
+        otel.name = Empty,
+        otel.kind = "server",
+        http.request.method = req.method().as_str(),
+        http.route = Empty,
+        http.response.status_code = Empty,
+        request_id = context.request_id,
+    );
+    telemetry::parent_from(traceparent, &span);
+    Some(span)
 }
 
 /// Runs the rest of the request in `context`: what [`request_context`] does, for a gateway that makes its own.

@@ -19,7 +19,11 @@ struct Incoming(SpanContext);
 /// The `traceparent` to send on from here: the current span's when spans are exported, otherwise the one that
 /// `parent_from` gave to it or to a span around it. `None`: there is none, start one by `new_traceparent`.
 pub fn current_traceparent() -> Option<String> {
-    let span = Span::current();
+    traceparent_of(&Span::current())
+}
+
+/// The same of a span that need not be the current one.
+pub fn traceparent_of(span: &Span) -> Option<String> {
     let exported = span.context().span().span_context().clone();
     if exported.is_valid() && !exported.is_remote() {
         return Some(written(&exported));

@@ -9,10 +9,14 @@ mod context;
 mod lines;
 mod otlp;
 mod redact;
+mod steps;
 
 use std::{
     io::IsTerminal,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,6 +34,7 @@ use lines::Lines;
 pub use context::{current_traceparent, new_traceparent, parent_from};
 pub use metrics_exporter_prometheus::PrometheusHandle;
 pub use redact::redact_query;
+pub(crate) use steps::Steps;
 
 /// Longest wait for the last spans at shutdown.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,8 +45,10 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 const SECONDS_BUCKETS: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
-/// What is logged when nothing is said: everything of ours, of the frameworks only what somebody should act on.
-pub const DEFAULT_LOG: &str = "info,actix_server=warn,sea_orm_migration=warn,lapin=warn,sqlx=warn";
+/// What is logged when nothing is said: everything of ours, of the frameworks only what somebody should act on. What
+/// a client sends that is no HTTP is nothing to act on, though the dispatcher calls it an error.
+pub const DEFAULT_LOG: &str =
+    "info,actix_server=warn,actix_http::h1::dispatcher=off,sea_orm_migration=warn,lapin=warn,sqlx=warn";
 
 /// What a log line looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -105,6 +112,13 @@ impl TelemetrySettings {
     }
 }
 
+static EXPORTING: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process sends spans to a collector: those that only a trace needs are made only then.
+pub fn exporting() -> bool {
+    EXPORTING.load(Ordering::Relaxed)
+}
+
 /// Holds the exporter; `shutdown` as the last step of a process sends what is left.
 #[must_use = "the last spans are lost without shutdown()"]
 #[derive(Debug, Default)]
@@ -153,6 +167,9 @@ pub fn init(service_name: &str, s: &TelemetrySettings) -> TelemetryGuard {
         Some(Err(err)) => (None, Some(err)),
         None => (None, None),
     };
+    EXPORTING.store(provider.is_some(), Ordering::Relaxed);
+    // Known from the start: an alert on its increase would miss the first loss otherwise.
+    metrics::counter!("telemetry_spans_dropped_total").absolute(0);
     let spans = provider.as_ref().map(|provider| {
         tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("baodan"))

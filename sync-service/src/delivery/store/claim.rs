@@ -77,7 +77,9 @@ pub async fn bodies<C: ConnectionTrait>(
     {
         if !wanted.is_empty() {
             let from = sql::integers(conn.get_database_backend(), 1, "r");
-            let sql = format!("SELECT r.v AS seq, c.event_id, c.standard, c.gth FROM {from} JOIN {table}");
+            let sql = format!(
+                "SELECT r.v AS seq, c.event_id, c.standard, c.gth, c.traceparent FROM {from} JOIN {table}"
+            );
             rows.extend(sql::query(conn, sql, vec![sql::ones(wanted)?]).await?);
         }
     }
@@ -87,6 +89,7 @@ pub async fn bodies<C: ConnectionTrait>(
                 event_id: row.try_get("", "event_id")?,
                 standard: row.try_get("", "standard")?,
                 gth: row.try_get("", "gth")?,
+                traceparent: row.try_get("", "traceparent")?,
             };
             Ok((row.try_get("", "seq")?, Arc::new(bodies)))
         })

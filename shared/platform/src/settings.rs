@@ -1,6 +1,7 @@
 //! Settings of a process: defaults here ← `baodan.toml` ← environment (`BAODAN_…`, nested by `__`, or
 //! `…_FILE` naming a file that holds the value) ← flags. An empty environment starts the embedded mode.
 
+mod ports;
 mod secrets;
 mod storage;
 
@@ -124,6 +125,7 @@ impl Default for AuthSettings {
 #[serde(default, deny_unknown_fields)]
 pub struct CallbackSettings {
     /// Ports a callback URL may name; empty = any.
+    #[serde(deserialize_with = "ports::read")]
     pub ports: Vec<u16>,
     /// Deliveries under way at once in this process.
     pub concurrency: usize,
@@ -215,9 +217,7 @@ impl Settings {
             .prefix_separator("_")
             .separator("__")
             .ignore_empty(true)
-            .try_parsing(true)
-            .list_separator(",")
-            .with_list_parse_key("callback.ports")
+            // Values stay the texts they are, so that a secret of digits keeps its zeros; each field reads its own.
             .source(Some(plain));
         Config::builder()
             .add_source(source)

@@ -260,4 +260,64 @@ mod tests {
         }
         assert!(generations.find(&print(1)).is_none());
     }
+
+    /// Whoever changes a single character of a token is nobody; and what stands in the header never ends the worker.
+    #[test]
+    fn a_damaged_token_never_opens() {
+        let settings = Settings {
+            keys: platform::settings::KeySettings {
+                token: Some("k1:a-secret-of-this-test-alone-of-40-characters".into()),
+                ..Default::default()
+            },
+            ..Settings::default()
+        };
+        let keys = TokenKeys::new(&settings);
+        let signed = |alg, kid: Option<&str>, key: &[u8]| {
+            let header = jsonwebtoken::Header { kid: kid.map(Into::into), ..jsonwebtoken::Header::new(alg) };
+            let claims = serde_json::json!({
+                "iss": settings.issuer(), "aud": 1, "exp": 100, "iat": 1, "jti": "j", "sub": "acp_mobile_user",
+            });
+            jsonwebtoken::encode(&header, &claims, &jsonwebtoken::EncodingKey::from_secret(key))
+                .expect("a token")
+        };
+        let secret = b"a-secret-of-this-test-alone-of-40-characters";
+        let good = signed(Algorithm::HS256, Some("k1"), secret);
+        let others = [
+            signed(Algorithm::HS384, Some("k1"), secret),
+            signed(Algorithm::HS256, None, secret),
+            signed(Algorithm::HS256, Some("k2"), secret),
+            "eyJhbGciOiJub25lIiwia2lkIjoiazEifQ.e30.".to_owned(),
+        ];
+        assert!(TokenCache::default().check(&keys, &good, 99).is_some());
+        let cache = TokenCache::default();
+        let fuzz = testing::Fuzz {
+            folder: concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/token"),
+            examples: std::iter::once(&good).chain(&others).map(|t| t.as_bytes().to_vec()).collect(),
+            words: &[
+                b".",
+                b"..",
+                b"=",
+                b"eyJhbGciOiJub25lIn0",
+                b"e30",
+                b"Bearer ",
+                b"bearer",
+                b" ",
+                b",",
+                b"_",
+                b"-",
+            ],
+            cases: 4_000,
+        };
+        fuzz.run(|input| {
+            let text = String::from_utf8_lossy(input);
+            assert_eq!(cache.check(&keys, &text, 99).is_some(), text == good, "{text}");
+            let Ok(value) = HeaderValue::from_bytes(input) else { return };
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, value);
+            if let Ok(token) = bearer(&headers) {
+                assert!(!token.contains([' ', ',']), "{token}");
+                assert_eq!(cache.check(&keys, token, 99).is_some(), token == good, "{text}");
+            }
+        });
+    }
 }

@@ -168,3 +168,49 @@ fn a_format_is_json_a_preset_a_template_or_the_goods_own() {
     assert_eq!(Format::resolve("", &goods("{bb}")), template("{bb}"));
     assert_eq!(Format::resolve("", &goods("")), Ok(Format::Nothing));
 }
+
+/// A template is a supplier's text: whatever it says, it writes lines that end, and a bounded number of bytes.
+#[test]
+fn damaged_templates_are_read_or_refused() {
+    let texts = [
+        "{id}\\t{aa}\\t{need_num_0}\\n",
+        "[id]----[aa]----[order_amount]",
+        "{id},{nope},{{id}},[[id]]\\r\\n",
+        "订单 {id} 😀",
+    ];
+    let fuzz = testing::Fuzz {
+        folder: concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/template"),
+        examples: texts.iter().map(|text| text.as_bytes().to_vec()).collect(),
+        words: &[
+            b"{",
+            b"}",
+            b"[",
+            b"]",
+            b"\\n",
+            b"\\",
+            b"{id}",
+            b"{aa}",
+            b"{bb}",
+            b"[remark]",
+            b"\xe2\x80\xae",
+        ],
+        cases: 6_000,
+    };
+    let widest = COLUMNS.iter().map(|c| value(c, &order(), &style()).len()).max().expect("columns");
+    fuzz.run(|input| {
+        let text = String::from_utf8_lossy(input);
+        let Ok(template) = Template::parse(&text) else {
+            let placeholders = text.matches(['{', '[']).count();
+            assert!(text.chars().count() > MAX_TEMPLATE_CHARS || placeholders > MAX_PLACEHOLDERS, "{text:?}");
+            return;
+        };
+        let mut out = Vec::new();
+        template.line(&mut out, &order(), &style());
+        let line = String::from_utf8(out).expect("UTF-8");
+        assert!(line.ends_with('\n'), "{text:?}");
+        assert!(line.len() <= text.len() + 1 + MAX_PLACEHOLDERS * widest, "{} bytes of {text:?}", line.len());
+        // No more lines than the template itself has: a buyer's line breaks make none.
+        let own = text.matches('\n').count() + text.matches("\\n").count() + 1;
+        assert!(line.matches('\n').count() <= own, "{line:?} of {text:?}");
+    });
+}

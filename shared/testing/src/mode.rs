@@ -24,7 +24,7 @@ impl Mode {
 }
 
 #[allow(clippy::disallowed_methods)] // a test run is told by its environment; services never read this
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

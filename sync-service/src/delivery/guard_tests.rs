@@ -202,3 +202,67 @@ async fn the_resolver_hands_on_only_what_may_be_dialled() {
         assert!(error.to_string().contains("may not reach"), "{error}");
     }
 }
+
+/// Whatever is let through is http or https, without credentials, and no address that must not be dialled; and it
+/// reads as the same address when it is written out and read again.
+#[test]
+fn damaged_urls_are_refused_or_lead_outside() {
+    let urls = [
+        "https://example.com/callback?key=1#x",
+        "http://93.184.216.34:8080/a/b",
+        "http://[2606:2800:220:1:248:1893:25c8:1946]/",
+        "http://127.0.0.1:8089/callback",
+        "http://10.0.0.5/",
+        "http://0x7f.1/",
+        "http://[::ffff:169.254.169.254]/latest",
+        "http://user:pass@example.com/",
+        "http://xn--fiqs8s.xn--55qx5d.cn/",
+    ];
+    let fuzz = testing::Fuzz {
+        folder: concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/callback-url"),
+        examples: urls.iter().map(|url| url.as_bytes().to_vec()).collect(),
+        words: &[
+            b"@",
+            b"//",
+            b"\\",
+            b"127.0.0.1",
+            b"[::1]",
+            b"localhost",
+            b"0177.1",
+            b"%2e",
+            b"#",
+            b"?",
+            b":",
+            b"\t",
+            b"\r\n",
+            b"169.254.169.254",
+            b"::ffff:",
+            b"\xe3\x80\x82",
+            b"\xef\xbc\x91",
+            b"file:",
+            b"64:ff9b::",
+        ],
+        cases: 6_000,
+    };
+    let guard = policy("receiver.internal:8443, 10.0.0.0/29");
+    fuzz.run(|input| {
+        let text = String::from_utf8_lossy(input);
+        let Ok((url, door)) = guard.check_url(&text) else { return };
+        assert!(matches!(url.scheme(), "http" | "https"), "{text:?}");
+        assert!(url.username().is_empty() && url.password().is_none(), "{text:?}");
+        let host = url.host().expect("a host");
+        let address = match host {
+            Host::Ipv4(ip) => Some(IpAddr::V4(ip)),
+            Host::Ipv6(ip) => Some(IpAddr::V6(ip)),
+            Host::Domain(name) => name.parse().ok(),
+        };
+        if door == Door::Guarded {
+            assert!(address.is_none_or(|ip| guard.allows(ip)), "{text:?} leads to {address:?}");
+        } else {
+            assert_eq!(url.host_str(), Some("receiver.internal"), "{text:?}");
+        }
+        let again =
+            guard.check_url(url.as_str()).unwrap_or_else(|e| panic!("{text:?} became {url}, and then {e}"));
+        assert_eq!(again.0, url);
+    });
+}

@@ -4,6 +4,8 @@
 //! Runs on a blocking thread; knows nothing of HTTP and the database.
 
 mod csv;
+#[cfg(test)]
+mod fuzz;
 mod table;
 mod xls;
 mod xlsx;

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{BufReader, Seek},
     ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use calamine::{DataRef, Reader, Xlsx, XlsxError};
@@ -20,7 +21,7 @@ impl Book {
     pub fn open(mut file: File) -> Result<Self, ReadError> {
         zip_guard::check(&mut file)?;
         file.rewind()?;
-        let inner = Xlsx::new(BufReader::new(file)).map_err(|e| refusal(&e))?;
+        let inner = careful(|| Xlsx::new(BufReader::new(file)))?.map_err(|e| refusal(&e))?;
         let names = inner.sheet_names().into_iter().take(MAX_SHEETS).collect();
         Ok(Self { inner, names })
     }
@@ -32,7 +33,7 @@ impl Book {
     /// Hands on the rows of a sheet that have a cell.
     pub fn read(&mut self, sheet: usize, sink: &mut Sink<'_>) -> Result<(), ReadError> {
         let name = self.names[sheet].clone();
-        let mut reader = match self.inner.worksheet_cells_reader(&name) {
+        let mut reader = match careful(|| self.inner.worksheet_cells_reader(&name))? {
             Ok(reader) => reader,
             // A chart or macro sheet among the others.
             Err(XlsxError::NotAWorksheet(_) | XlsxError::WorksheetNotFound(_)) => return Ok(()),
@@ -40,7 +41,7 @@ impl Book {
         };
         let mut row = Row { number: 0, cells: Vec::new() };
         let mut cells: u64 = 0;
-        while let Some(cell) = reader.next_cell().map_err(|e| ReadError::broken(&e))? {
+        while let Some(cell) = careful(|| reader.next_cell())?.map_err(|e| ReadError::broken(&e))? {
             let (at, column) = cell.get_position();
             cells += 1;
             if cells > MAX_CELLS || column >= 16_384 || at >= 1_048_576 {
@@ -71,6 +72,12 @@ impl Book {
         }
         Ok(())
     }
+}
+
+/// A file that makes calamine panic (a cell `A99999999999` does, where overflow is checked) is damaged, not our fault:
+/// nothing of the reader is used after that.
+fn careful<T>(read: impl FnOnce() -> T) -> Result<T, ReadError> {
+    catch_unwind(AssertUnwindSafe(read)).map_err(|_| ReadError::broken(&"the reader panicked"))
 }
 
 /// What opening says: a zip that is no workbook is the wrong kind, not a damaged one.

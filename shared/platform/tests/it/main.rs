@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench_table;
+mod fuzz;
 mod leases;
 mod migrations;
 mod outbox_inbox;

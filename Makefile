@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-env lint fmt bench openapi check-deploy check-supply audit up down compose-test
+.PHONY: help run demo test test-env lint fmt bench openapi check-deploy check-supply check-api audit fuzz up down compose-test
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -35,6 +35,12 @@ check-deploy: ## check Dockerfile, compose, Kubernetes, alerts and dashboards wi
 
 check-supply: ## check licences and sources of the dependencies
 	@scripts/check-supply.sh
+
+check-api: ## send what nobody should send to a running system (schemathesis); no answer may be a 5xx
+	@scripts/check-api.sh
+
+fuzz: ## damage inputs of the parsers, longer than make test does: make fuzz CASES=1000000 SEED=7
+	BAODAN_FUZZ_CASES=$(or $(CASES),200000) BAODAN_FUZZ_SEED=$(or $(SEED),1) cargo test --workspace damaged
 
 audit: ## look up known vulnerabilities of the dependencies (fetches the database of advisories)
 	@scripts/check-supply.sh advisories

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # 把 docker-compose.yml 整个真跑一遍。 Runs the whole of docker-compose.yml for real, with no registry needed: everything comes up
-# and healthy, the story is told to the published gateway, sync-service is killed while a callback is due, and it arrives.
+# and healthy, the story is told to the published gateway, sync-service is killed while a callback is due, and it arrives;
+# Prometheus reaches every target and evaluates every rule.
 #
-# Images that are neither here nor can be pulled are made: a base by debootstrap, stand-ins for PostgreSQL, Redis and
-# RabbitMQ from Debian's packages under the very names the file uses. Without a compiler's image the programs are
+# Images that are neither here nor can be pulled are made: a base by debootstrap, stand-ins for PostgreSQL, Redis, RabbitMQ
+# and Prometheus from Debian's packages under the very names the file uses; collector, Tempo and Grafana stay out. Without a compiler's image the programs are
 # not compiled in the image build but taken from the host (BAODAN_BINARIES, or `cargo build --release`).
 #
 #   BAODAN_BINARIES=folder   programs to put into the images, built on Debian 12
@@ -98,29 +99,32 @@ make_base() {
     import "$work/base" "$1"
 }
 
+engine_packages="postgresql redis-server rabbitmq-server prometheus wget"
+engines=baodan-standin/engines:$(printf '%s' "$engine_packages" | cksum | cut -d' ' -f1)
 make_engines() {
-    here baodan-standin/engines && return
+    here "$engines" && return
     say "stand-ins from Debian's packages"
     bootstrap
-    if [ ! -f "$work/engines/.done" ]; then
+    if [ "$(cat "$work/engines/.done" 2> /dev/null)" != "$engine_packages" ]; then
         rm -rf "$work/engines"
         cp -a "$work/base" "$work/engines"
         printf '#!/bin/sh\nexit 101\n' > "$work/engines/usr/sbin/policy-rc.d"
         chmod +x "$work/engines/usr/sbin/policy-rc.d"
         cp /etc/resolv.conf "$work/engines/etc/resolv.conf"
         mount -t proc proc "$work/engines/proc"
+        # shellcheck disable=SC2086 # a list of words
         DEBIAN_FRONTEND=noninteractive chroot "$work/engines" apt-get install -y -qq --no-install-recommends \
-            postgresql redis-server rabbitmq-server > "$work/engines.log" 2>&1 || { umount "$work/engines/proc"; fail "see $work/engines.log"; }
+            $engine_packages > "$work/engines.log" 2>&1 || { umount "$work/engines/proc"; fail "see $work/engines.log"; }
         umount "$work/engines/proc"
-        touch "$work/engines/.done"
+        printf '%s' "$engine_packages" > "$work/engines/.done"
     fi
-    import "$work/engines" baodan-standin/engines
+    import "$work/engines" "$engines"
 }
 
 stand_in() { # image, target
     available "$1" && return
     make_engines
-    docker build -q -f deploy/docker/standins/Dockerfile --target "$2" -t "$1" deploy/docker/standins > /dev/null
+    docker build -q -f deploy/docker/standins/Dockerfile --build-arg "ENGINES=$engines" --target "$2" -t "$1" deploy/docker/standins > /dev/null
     made+=("$1")
 }
 
@@ -229,6 +233,46 @@ tell() {
     [ "$told" = 0 ] || fail "the story broke off"
 }
 
+ask_prometheus() { compose exec -T prometheus wget -q -O - "http://127.0.0.1:9090/api/v1/$1"; }
+
+# Every target of ours answers, and every rule has been evaluated without an error; says what is not so.
+watched() {
+    python3 - "$(ask_prometheus targets)" "$(ask_prometheus rules)" << 'PYTHON'
+import json, sys
+targets, rules = (json.loads(text)["data"] for text in sys.argv[1:])
+wrong = []
+up = {}
+for target in targets["activeTargets"]:
+    job = target["labels"]["job"]
+    if job in ("otel-collector",):
+        continue
+    if target["health"] == "up":
+        up[job] = up.get(job, 0) + 1
+    else:
+        wrong.append(f"{target['scrapeUrl']} is {target['health']}: {target['lastError']}")
+if up.get("baodan") != 5 or up.get("rabbitmq") != 1 or up.get("rabbitmq-queues") != 1:
+    wrong.append(f"targets that answer: {up}")
+rules = [rule for group in rules["groups"] for rule in group["rules"]]
+wrong += [f"rule {r['name']} is {r['health']}: {r.get('lastError', '')}" for r in rules if r["health"] != "ok"]
+wrong += [f"alert {r['name']} fires" for r in rules if r["state"] == "firing"]
+print("\n".join(wrong) or f"{sum(up.values())} targets answer, {len(rules)} rules are evaluated, none fires")
+sys.exit(bool(wrong))
+PYTHON
+}
+
+prometheus_watches() {
+    compose up --detach --no-build --pull never --wait --wait-timeout 120 prometheus > /dev/null 2>&1
+    local said
+    for _ in $(seq 60); do
+        if said=$(watched 2>&1); then
+            printf '%s\n' "$said"
+            return
+        fi
+        sleep 2
+    done
+    fail "Prometheus: $said"
+}
+
 start_engine
 find_compose
 trap finish EXIT
@@ -238,13 +282,16 @@ scripts/up.sh --secrets-only
 stand_in postgres:17-bookworm postgres
 stand_in redis:8-bookworm redis
 stand_in rabbitmq:4.2 rabbitmq
+stand_in prom/prometheus:v3.5.0 prometheus
 service_images
 teller=${BAODAN_BINARIES:-${CARGO_TARGET_DIR:-target}/release}/baodan
 [ -x "$teller" ] || fail "the story is told by $teller, which is not there"
 docker images --format '{{.Repository}}:{{.Tag}} {{.Size}}' | grep '^baodan/'
 
 say "up"
+began=$SECONDS
 compose up --detach --no-build --pull never --wait --wait-timeout 300
+say "everything is healthy after $((SECONDS - began)) s"
 only_the_gateway_is_published
 services_are_closed
 databases_are_apart
@@ -254,6 +301,9 @@ tell
 
 say "the story, with sync-service killed in the middle"
 tell kill
+
+say "Prometheus"
+prometheus_watches
 
 say "stopping in order"
 compose stop --timeout 40

@@ -159,6 +159,7 @@ def main(arguments):
         lint(tally)
         deployment(tally)
         tests(tally, "embedded", urls)
+        check(tally, "schemathesis against a running system", ["scripts/check-api.sh"], quiet=True)
         tests(tally, "distributed", urls)
     print()
     print("\n".join(tally.lines))

@@ -10,8 +10,8 @@ use platform::{
 use utoipa::OpenApi;
 
 use crate::{
-    admin_orders, customers, goods, intake, intake::Numbers, invoices, lifecycle::Lifecycle,
-    migrations::Migrator, partners, readings, requests, supplier,
+    admin_orders, admin_orders::pages::Pages, customers, goods, intake, intake::Numbers, invoices,
+    lifecycle::Lifecycle, migrations::Migrator, partners, readings, requests, stats, stats::Stats, supplier,
 };
 
 /// What every handler and job of this service is given. Cheap to clone.
@@ -20,6 +20,8 @@ pub struct Ctx {
     pub platform: Platform,
     pub lifecycle: Lifecycle,
     pub numbers: Numbers,
+    pub pages: Pages,
+    pub stats: Stats,
 }
 
 #[derive(OpenApi)]
@@ -31,13 +33,19 @@ pub struct Ctx {
     goods::http::delete,
     supplier::http_preview::preview,
     customers::http::add,
+    customers::http::modify,
+    customers::http::total,
+    customers::http_list::list,
     intake::http::place,
     intake::http::pay,
     intake::http::cancel,
     requests::http::ask,
     invoices::http::save,
     admin_orders::http::info,
+    admin_orders::http_list::list,
+    admin_orders::http_list::of_customer,
     admin_orders::http_timeline::timeline,
+    stats::http::overview,
     supplier::http::entry_get,
     supplier::http::entry_post,
     supplier::http_clean::list,
@@ -57,20 +65,25 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
     let platform = Platform::start::<Migrator>(shared, ServiceName::Order).await?;
     let secret = shared.settings.keys.internal.as_ref();
     let secret = secret.ok_or_else(|| StartError::Settings("keys.internal is missing".into()))?;
+    let pages = Pages::new(platform.db.clone(), platform.clock.clone());
     let ctx = Ctx {
         lifecycle: Lifecycle::new(platform.outbox.clone(), platform.clock.clone()),
         numbers: Numbers::new(secret),
+        stats: Stats::new(platform.clone(), pages.clone()),
+        pages,
         platform: platform.clone(),
     };
     let (db, clock) = (&platform.db, &platform.clock);
     let reports = goods::events::Reports { clock: clock.clone() };
     let partners = partners::events::Partners { clock: clock.clone() };
+    let white_list = customers::events::WhiteList { platform: platform.clone() };
     let read = readings::events::Readings { lifecycle: ctx.lifecycle.clone() };
     let consumers = vec![
         InboxConsumer::new("order.reports", db.clone(), clock.clone(), reports),
         InboxConsumer::new("order.keys", db.clone(), clock.clone(), supplier::events::Keys),
         InboxConsumer::new("order.partners", db.clone(), clock.clone(), partners),
         InboxConsumer::new("order.readings", db.clone(), clock.clone(), read),
+        InboxConsumer::new("order.white_list", db.clone(), clock.clone(), white_list),
     ];
     let mut workers = supplier::jobs::workers(&ctx);
     workers.push(intake::jobs::timeouts(ctx.clone()));
@@ -79,11 +92,14 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
         cfg.app_data(data.clone());
         goods::http::routes(cfg);
         customers::http::routes(cfg);
+        customers::http_list::routes(cfg);
         intake::http::routes(cfg);
         requests::http::routes(cfg);
         invoices::http::routes(cfg);
         admin_orders::http::routes(cfg);
+        admin_orders::http_list::routes(cfg);
         admin_orders::http_timeline::routes(cfg);
+        stats::http::routes(cfg);
         supplier::http::routes(cfg);
         supplier::http_clean::routes(cfg);
         supplier::http_preview::routes(cfg);

@@ -1,10 +1,11 @@
 //! Orders and what they need: goods, customers, the two states of an order, the suppliers' entry.
 //!
 //! Tables: `goods`, `customer`, `orders`, `order_history`, `late_payment`, `invoice`, `supplier_key`,
-//! `supplier_batch`, `partner_goods`.
+//! `supplier_batch`, `partner_goods`, `white_list_grant`.
 //! Events in: `report.changed` (goods in step), `key.changed` (who may download),
-//! `partner.changed` (whose goods), `reading.used`. Events out: `order.state_changed`, written by `lifecycle` in the transaction
-//! of each change, and `key.used`.
+//! `partner.changed` (whose goods), `reading.used`, `whitelist.changed` and `whitelist.batch_changed` (readers are
+//! customers). Events out: `order.state_changed`, written by `lifecycle` in the transaction of each change,
+//! `customer.changed`, `customer.batch_changed` and `key.used`.
 //!
 //! Invariant: no code outside `lifecycle` writes an order's payment or fulfilment state.
 
@@ -20,5 +21,6 @@ mod migrations;
 mod partners;
 mod readings;
 mod requests;
+mod stats;
 mod supplier;
 mod wire;

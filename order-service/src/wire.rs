@@ -1,7 +1,12 @@
 //! Envelopes and small conversions shared by the features' HTTP files (`spec/management-api.md`: results
 //! always under `data`).
 
-use platform::http::{ApiError, Fields, FromFields};
+use chrono::NaiveDate;
+use platform::{
+    Platform, clock,
+    http::{ApiError, Fields, FromFields},
+    ids,
+};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::ToSchema;
 
@@ -67,6 +72,60 @@ impl Paging {
     }
 }
 
+/// Whole days of the business time zone, both ends inclusive.
+#[derive(Debug, Clone, Copy)]
+pub struct Days {
+    /// `None` = from the beginning.
+    pub start: Option<NaiveDate>,
+    /// `None` = today.
+    pub end: Option<NaiveDate>,
+}
+
+/// A stretch of time: unix milliseconds, `to_ms` excluded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    pub from_ms: i64,
+    pub to_ms: i64,
+}
+
+/// An order is paid at most so long after it was placed: `expire_in` goes no further, and a day for good measure.
+const LONGEST_UNPAID_MS: i64 = 367 * 86_400_000;
+
+impl Days {
+    /// `start_date` and `end_date`.
+    pub fn read(f: &mut Fields<'_>) -> Self {
+        Self { start: f.optional_date("start_date"), end: f.optional_date("end_date") }
+    }
+
+    /// The same where `start_date` must be there.
+    pub fn read_required(f: &mut Fields<'_>) -> Self {
+        Self { start: Some(f.required_date("start_date")), end: f.optional_date("end_date") }
+    }
+
+    pub fn window(self, platform: &Platform) -> Window {
+        let (now, tz) = (platform.clock.now_ms(), platform.tz);
+        let end = self.end.unwrap_or_else(|| clock::local_date(now, tz));
+        let after = end.succ_opt().unwrap_or(end);
+        Window {
+            from_ms: self.start.map_or(0, |day| clock::day_start_ms(day, tz)),
+            to_ms: clock::day_start_ms(after, tz),
+        }
+    }
+}
+
+impl Window {
+    /// The ids (from, to; `to` excluded) of what was made in it.
+    pub fn ids(self) -> (i64, i64) {
+        (ids::floor_at(self.from_ms), ids::floor_at(self.to_ms))
+    }
+
+    /// The ids (from, to; `to` excluded) of orders that may have been paid in it.
+    pub fn ids_paid(self) -> (i64, i64) {
+        let placed = self.from_ms.saturating_sub(LONGEST_UNPAID_MS);
+        (ids::floor_at(placed), ids::floor_at(self.to_ms))
+    }
+}
+
 /// An optional reason in a body that has nothing else.
 #[derive(Debug, ToSchema)]
 pub struct Reason {
@@ -108,6 +167,11 @@ pub fn seconds(ms: i64) -> i64 {
 /// 404/7 for an order.
 pub fn no_such_order() -> ApiError {
     ApiError::not_found("订单不存在", "no such order")
+}
+
+/// 404/7 for a customer.
+pub fn no_such_customer() -> ApiError {
+    ApiError::not_found("客户不存在", "no such customer")
 }
 
 /// 404/7 for goods.

@@ -94,13 +94,22 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
         readings::http::routes(cfg);
         workbook::http::routes(cfg);
     };
-    let orders = InboxConsumer::new(
-        subscribers::events::ORDERS,
-        ctx.platform.db.clone(),
-        ctx.platform.clock.clone(),
-        subscribers::events::Orders,
-    );
+    let (db, clock) = (&ctx.platform.db, &ctx.platform.clock);
+    let consumers = vec![
+        InboxConsumer::new(
+            subscribers::events::ORDERS,
+            db.clone(),
+            clock.clone(),
+            subscribers::events::Orders,
+        ),
+        InboxConsumer::new(
+            subscribers::events::CUSTOMERS,
+            db.clone(),
+            clock.clone(),
+            subscribers::events::Customers,
+        ),
+    ];
     let workers =
         vec![reports::jobs::publisher(&ctx), workbook::jobs::importer(&ctx), workbook::jobs::cleaner(&ctx)];
-    Ok(Service::new(&ctx.platform, ApiDoc::openapi(), configure, vec![orders], workers))
+    Ok(Service::new(&ctx.platform, ApiDoc::openapi(), configure, consumers, workers))
 }

@@ -6,7 +6,8 @@
 //! Routes: `/api/report…`, `/api/white/example`, `/api/qiniu/…`, `/storage/…`.
 //!
 //! Events out: `report.changed` (goods of order-service keep in step), `whitelist.changed` and
-//! `whitelist.batch_changed`, `reading.used`. Events in: `order.state_changed` (reading rights, `subscribe_count`).
+//! `whitelist.batch_changed`, `reading.used`. Events in: `order.state_changed` (reading rights, `subscribe_count`),
+//! `customer.changed` and `customer.batch_changed` (who the readers are).
 //!
 //! Deliberately absent: orders and money (order-service), tokens and permissions (gateway, auth-service).
 

@@ -13,6 +13,8 @@ pub struct Model {
     pub regist_at: i64,
     pub last_login_at: i64,
     pub last_review_at: i64,
+    /// 1 when made, rises with every change that `customer.changed` tells.
+    pub version: i64,
     pub created_at: i64,
 }
 

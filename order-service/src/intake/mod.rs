@@ -9,4 +9,4 @@ mod rules;
 mod service;
 mod store;
 
-pub use rules::Numbers;
+pub use rules::{Numbers, TIME_DIGITS, ids_of_numbers};

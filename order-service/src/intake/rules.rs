@@ -25,7 +25,7 @@ impl Numbers {
     pub fn number(&self, id: i64) -> String {
         let ms = ids::made_at_ms(id);
         let within = u32::try_from(ids::within_ms(id)).unwrap_or_default();
-        format!("{}{:04}", clock::instant(ms).format("%y%m%d%H%M%S%3f"), self.tail(ms, within))
+        format!("{}{:04}", time_of_number(ms), self.tail(ms, within))
     }
 
     fn tail(&self, ms: i64, within: u32) -> u32 {
@@ -51,6 +51,37 @@ impl Numbers {
         }
         (left << HALF_BITS) | right
     }
+}
+
+/// The digits a number made at `ms` begins with.
+fn time_of_number(ms: i64) -> String {
+    clock::instant(ms).format("%y%m%d%H%M%S%3f").to_string()
+}
+
+/// How many digits of a number are its time.
+pub const TIME_DIGITS: usize = 15;
+/// 2100-01-01: beyond it the two digits of the year begin anew.
+const END_MS: i64 = 4_102_444_800_000;
+
+/// The ids (from, to; `to` excluded) of all orders whose number begins with `prefix`, and of no others as long
+/// as it is at most [`TIME_DIGITS`] long: numbers rise with time as ids do. `None` for what begins no number.
+pub fn ids_of_numbers(prefix: &str) -> Option<(i64, i64)> {
+    if !prefix.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let time = &prefix[..prefix.len().min(TIME_DIGITS)];
+    let first_where = |reached: &dyn Fn(&str) -> bool| {
+        let (mut low, mut high) = (ids::EPOCH_MS, END_MS);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if reached(&time_of_number(middle)) { high = middle } else { low = middle + 1 }
+        }
+        low
+    };
+    let (lowest, highest) = (format!("{time:0<TIME_DIGITS$}"), format!("{time:9<TIME_DIGITS$}"));
+    let from = first_where(&|number| number >= lowest.as_str());
+    let to = first_where(&|number| number > highest.as_str());
+    (from < to).then(|| (ids::floor_at(from), ids::floor_at(to)))
 }
 
 /// What `size` pieces cost, in fen; `None` beyond what an amount may be.
@@ -109,6 +140,33 @@ mod tests {
             let number = numbers.number(ids.next());
             assert!(number > last, "{number} after {last}");
             last = number;
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_number_names_a_stretch_of_ids() {
+        let clock = Clock::manual(1_795_269_845_026);
+        let (ids, numbers) = (Ids::new(clock.clone(), 7), numbers());
+        let (before, of_it) = (ids.next(), {
+            clock.advance_ms(1);
+            ids.batch(300)
+        });
+        clock.advance_ms(10);
+        let after = ids.next();
+        let number = numbers.number(of_it[0]);
+        for length in 1..=TIME_DIGITS {
+            let (from, to) = ids_of_numbers(&number[..length]).expect("a beginning of a number");
+            for id in [before, of_it[0], of_it[127], of_it[128], of_it[299], after] {
+                let begins = numbers.number(id).starts_with(&number[..length]);
+                assert_eq!((from..to).contains(&id), begins, "{length} digits, id {id}");
+            }
+        }
+        let whole = ids_of_numbers(&number).expect("a number");
+        assert_eq!(whole, ids_of_numbers(&number[..TIME_DIGITS]).expect("its time"));
+        let all = ids_of_numbers("").expect("every number");
+        assert!(all.0 == 0 && all.1 > after);
+        for nothing in ["2613", "%", "26_1", "19", "2611 ", "２６", "260230"] {
+            assert_eq!(ids_of_numbers(nothing), None, "{nothing}");
         }
     }
 

@@ -1,5 +1,5 @@
 use contracts::identity::Actor;
-use platform::{db::WriteTx, http::ApiError};
+use platform::{db::WriteTx, http::ApiError, ids};
 use sea_orm::{DbErr, SqlErr};
 
 use super::{
@@ -105,7 +105,8 @@ async fn draft(
     let read_quota = goods.read_count.checked_mul(wish.size).ok_or(PlaceError::TooMuch)?;
     let service_no = if service { store::next_service_no(tx).await? } else { 0 };
     let id = ctx.platform.ids.next();
-    let now = ctx.platform.clock.now_ms();
+    // The id's own millisecond: a window of days is a window of ids, to the millisecond.
+    let now = ids::made_at_ms(id);
     let [aa, bb, cc, dd, ee] = wish.inputs.clone();
     let [need_num_0, need_num_1, need_num_2, need_num_3] = wish.need_num;
     Ok(orders::Model {

@@ -56,8 +56,23 @@ CREATE TABLE customer (
     regist_at BIGINT NOT NULL DEFAULT 0,
     last_login_at BIGINT NOT NULL DEFAULT 0,
     last_review_at BIGINT NOT NULL DEFAULT 0,
+    version BIGINT NOT NULL DEFAULT 1,
     created_at BIGINT NOT NULL
 );
+
+-- White-list entries as report-service tells them: each is a subscription of its customer.
+CREATE TABLE white_list_grant (
+    entry_id BIGINT NOT NULL PRIMARY KEY,
+    version BIGINT NOT NULL,
+    report_id BIGINT NOT NULL,
+    -- 0 for one that was removed before its customer was known.
+    customer_id BIGINT NOT NULL,
+    -- 0 once it was disabled or removed; the row stays, so that a late word cannot bring it back.
+    open SMALLINT NOT NULL CHECK (open IN (0, 1)),
+    granted_at BIGINT NOT NULL
+);
+CREATE INDEX white_list_grant_customer ON white_list_grant (customer_id, granted_at) WHERE open = 1;
+CREATE INDEX white_list_grant_time ON white_list_grant (granted_at, customer_id) WHERE open = 1;
 
 CREATE TABLE orders (
     id BIGINT NOT NULL PRIMARY KEY,
@@ -116,7 +131,10 @@ CREATE TABLE orders (
     lease_until BIGINT NOT NULL DEFAULT 0,
     claimed_from SMALLINT NOT NULL DEFAULT 1,
     read_quota BIGINT NOT NULL DEFAULT 0,
-    read_used BIGINT NOT NULL DEFAULT 0 CHECK (read_used BETWEEN 0 AND read_quota)
+    read_used BIGINT NOT NULL DEFAULT 0 CHECK (read_used BETWEEN 0 AND read_quota),
+    -- 0 no readings, 1 used up, 2 in use: a column, so that only the last reading touches an index.
+    usage SMALLINT GENERATED ALWAYS AS
+        (CASE WHEN read_quota = 0 THEN 0 WHEN read_used = read_quota THEN 1 ELSE 2 END) STORED
 );
 CREATE UNIQUE INDEX orders_service_no ON orders (service_no) WHERE service_no > 0;
 CREATE UNIQUE INDEX orders_outer_id ON orders (partner_id, outer_id) WHERE outer_id <> '';
@@ -127,7 +145,13 @@ CREATE INDEX orders_due ON orders (expire_at) WHERE state = 1;
 -- The same rows again for a repeated batch; leases that ran out.
 CREATE INDEX orders_batch ON orders (batch_id, id) WHERE batch_id > 0;
 CREATE INDEX orders_lease ON orders (lease_until) WHERE lease_until > 0;
+-- Pages of the admin lists, newest first, and their counts: one index for each filter.
 CREATE INDEX orders_customer ON orders (customer_id, id);
+CREATE INDEX orders_state ON orders (state, id);
+CREATE INDEX orders_usage ON orders (usage, id) WHERE usage > 0;
+CREATE INDEX orders_trade ON orders (third_trade_num, id) WHERE third_trade_num <> '';
+-- What was paid in a stretch of time, by whom and how much, without a look at the orders themselves.
+CREATE INDEX orders_paid ON orders (paid_at, id, customer_id, total_fen) WHERE paid_at > 0;
 
 CREATE TABLE order_history (
     order_id BIGINT NOT NULL,

@@ -5,11 +5,14 @@
 mod audit;
 mod clean;
 mod contract;
+mod customer_list;
 mod customers;
 mod goods;
 mod intake;
 mod life;
+mod lists;
 mod races;
+mod stats;
 mod supplier;
 
 use contracts::{

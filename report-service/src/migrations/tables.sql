@@ -90,15 +90,17 @@ CREATE TABLE white_list_import_error (
     PRIMARY KEY (import_id, row_no)
 );
 
--- Customers as orders tell them.
+-- Customers as order-service tells them.
 CREATE TABLE customer (
     id BIGINT NOT NULL PRIMARY KEY,
+    -- 0 while an order's copy is all that is known.
+    version BIGINT NOT NULL,
     nick_name TEXT NOT NULL,
     avatar TEXT NOT NULL,
     mobile TEXT NOT NULL,
-    last_review_at BIGINT NOT NULL,
-    -- When the order that told this was changed last.
-    told_at BIGINT NOT NULL
+    regist_at BIGINT NOT NULL,
+    last_login_at BIGINT NOT NULL,
+    last_review_at BIGINT NOT NULL
 );
 CREATE INDEX customer_mobile ON customer (mobile);
 

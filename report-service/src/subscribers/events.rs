@@ -1,10 +1,10 @@
-//! Keeps rights, customers and `subscribe_count` in step with orders.
+//! Keeps rights and `subscribe_count` in step with orders, and customers with what order-service tells of them.
 
 use std::collections::{BTreeMap, HashMap};
 
 use contracts::{
-    event::Event,
-    events::{OrderRow, OrderStateChanged},
+    event::{Event, Payload},
+    events::{CustomerBatchChanged, CustomerChanged, OrderRow, OrderStateChanged},
     order_state::PaymentState,
 };
 use platform::{
@@ -16,6 +16,42 @@ use super::store::{self, RightRow};
 
 /// Name of the consumer in `contracts::events::CONSUMERS`.
 pub const ORDERS: &str = "report.orders";
+
+/// Name of the consumer in `contracts::events::CONSUMERS`.
+pub const CUSTOMERS: &str = "report.customers";
+
+/// Reads `customer.changed` and `customer.batch_changed`.
+pub struct Customers;
+
+impl Consumer for Customers {
+    fn handle<'a>(&'a self, tx: &'a WriteTx, events: &'a [Event]) -> Handling<'a> {
+        Box::pin(async move {
+            // One statement cannot touch a row twice: of several versions the newest counts.
+            let mut newest: BTreeMap<i64, CustomerChanged> = BTreeMap::new();
+            for event in events {
+                let customers = if event.kind == CustomerBatchChanged::TYPE {
+                    event.read::<CustomerBatchChanged>()?.customers
+                } else {
+                    vec![event.read()?]
+                };
+                for customer in customers {
+                    let stands = newest.get(&customer.id).is_some_and(|c| c.version >= customer.version);
+                    if !stands {
+                        newest.insert(customer.id, customer);
+                    }
+                }
+            }
+            let customers: Vec<&CustomerChanged> = newest.values().collect();
+            for chunk in customers.chunks(CHUNK) {
+                store::keep_customers(tx, chunk).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Customers of one statement.
+const CHUNK: usize = 1000;
 
 /// Reads `order.state_changed`.
 pub struct Orders;
@@ -42,7 +78,7 @@ async fn take(tx: &WriteTx, events: &[Event]) -> Result<(), HandleError> {
         }
     }
     let rows: Vec<RightRow> = latest.values().filter_map(|(seq, order)| right(*seq, order)).collect();
-    store::keep_customers(tx, latest.values().map(|(_, order)| order)).await?;
+    store::keep_copies(tx, latest.values().map(|(_, order)| order)).await?;
     let mut subscribed: HashMap<i64, i64> = HashMap::new();
     for report_id in store::keep_rights(tx, &rows).await? {
         *subscribed.entry(report_id).or_default() += 1;

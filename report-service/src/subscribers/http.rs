@@ -39,7 +39,7 @@ impl FromFields for PageQuery {
 /// A customer of a report. Times are unix seconds, 0 = not known.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CustomerRow {
-    /// 0 for somebody who stands in the white list and never ordered.
+    /// 0 for somebody who was put on the white list a moment ago.
     user_id: i64,
     nick_name: String,
     avatar: String,
@@ -80,9 +80,9 @@ pub async fn list(
         occurred_count: p.used,
         residue_count: p.residue,
         last_payment_at: p.subscribed_at / 1000,
-        last_login_at: 0,
+        last_login_at: p.last_login_at / 1000,
         last_review_at: p.last_review_at / 1000,
-        regist_at: 0,
+        regist_at: p.regist_at / 1000,
     });
     Ok(web::Json(Dated::new(Page::new(paging, total, rows.collect()))))
 }

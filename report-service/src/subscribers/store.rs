@@ -1,8 +1,8 @@
 //! The queries of rights and of those who have them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use contracts::events::OrderRow;
+use contracts::events::{CustomerChanged, CustomerSummary, OrderRow};
 use platform::db::{WriteTx, dialect};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Statement};
 use serde::Serialize;
@@ -26,42 +26,50 @@ fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, DbErr> {
     serde_json::to_string(value).map_err(|e| DbErr::Custom(e.to_string()))
 }
 
-/// Writes customers as orders tell them; an older word does not undo a newer one.
-pub async fn keep_customers<'a>(
-    tx: &WriteTx,
-    orders: impl Iterator<Item = &'a OrderRow>,
-) -> Result<(), DbErr> {
-    // One row a customer: a statement cannot touch the same row twice.
-    let mut latest: HashMap<i64, &OrderRow> = HashMap::new();
-    for order in orders {
-        let newest = latest.entry(order.customer.id).or_insert(order);
-        if order.updated_at > newest.updated_at {
-            *newest = order;
-        }
-    }
-    if latest.is_empty() {
+/// Writes customers nobody told of yet, as an order's copy has them.
+pub async fn keep_copies<'a>(tx: &WriteTx, orders: impl Iterator<Item = &'a OrderRow>) -> Result<(), DbErr> {
+    let copies: BTreeMap<i64, &CustomerSummary> = orders.map(|o| (o.customer.id, &o.customer)).collect();
+    if copies.is_empty() {
         return Ok(());
     }
-    let mut rows: Vec<_> = latest
-        .values()
-        .map(|o| (o.customer.id, &o.customer.nick_name, &o.customer.avatar, &o.customer.mobile, o.updated_at))
-        .collect();
-    // The same order in every process, so that two of them do not wait for each other.
-    rows.sort_unstable_by_key(|row| row.0);
+    let rows: Vec<_> = copies.values().map(|c| (c.id, &c.nick_name, &c.avatar, &c.mobile)).collect();
     let (backend, sql) = dialect(
         tx,
-        "INSERT INTO customer (id, nick_name, avatar, mobile, last_review_at, told_at)
-            SELECT (e->>0)::bigint, e->>1, e->>2, e->>3, 0, (e->>4)::bigint FROM json_array_elements($1::json) AS e
-         ON CONFLICT (id) DO UPDATE SET nick_name = excluded.nick_name, avatar = excluded.avatar,
-            mobile = excluded.mobile, told_at = excluded.told_at
-         WHERE customer.told_at <= excluded.told_at",
-        "INSERT INTO customer (id, nick_name, avatar, mobile, last_review_at, told_at)
-            SELECT value->>0, value->>1, value->>2, value->>3, 0, value->>4 FROM json_each($1) WHERE true
-         ON CONFLICT (id) DO UPDATE SET nick_name = excluded.nick_name, avatar = excluded.avatar,
-            mobile = excluded.mobile, told_at = excluded.told_at
-         WHERE customer.told_at <= excluded.told_at",
+        "INSERT INTO customer (id, version, nick_name, avatar, mobile, regist_at, last_login_at, last_review_at)
+            SELECT (e->>0)::bigint, 0, e->>1, e->>2, e->>3, 0, 0, 0 FROM json_array_elements($1::json) AS e
+         ON CONFLICT DO NOTHING",
+        "INSERT INTO customer (id, version, nick_name, avatar, mobile, regist_at, last_login_at, last_review_at)
+            SELECT value->>0, 0, value->>1, value->>2, value->>3, 0, 0, 0 FROM json_each($1) WHERE true
+         ON CONFLICT DO NOTHING",
     );
     tx.execute_raw(Statement::from_sql_and_values(backend, sql, [json(&rows)?.into()])).await.map(|_| ())
+}
+
+/// Writes customers, each newer than what is there; the latest reading stays. `rows` has each customer once, in
+/// order of id, so that two processes do not wait for each other.
+pub async fn keep_customers(tx: &WriteTx, rows: &[&CustomerChanged]) -> Result<(), DbErr> {
+    let (backend, sql) = dialect(
+        tx,
+        "INSERT INTO customer (id, version, nick_name, avatar, mobile, regist_at, last_login_at, last_review_at)
+            SELECT id, version, nick_name, avatar, mobile, regist_at, last_login_at, last_review_at
+            FROM json_to_recordset($1::json) AS r(id bigint, version bigint, nick_name text, avatar text, mobile text,
+                regist_at bigint, last_login_at bigint, last_review_at bigint)
+         ON CONFLICT (id) DO UPDATE SET version = excluded.version, nick_name = excluded.nick_name,
+            avatar = excluded.avatar, mobile = excluded.mobile, regist_at = excluded.regist_at,
+            last_login_at = excluded.last_login_at,
+            last_review_at = GREATEST(customer.last_review_at, excluded.last_review_at)
+         WHERE customer.version < excluded.version",
+        "INSERT INTO customer (id, version, nick_name, avatar, mobile, regist_at, last_login_at, last_review_at)
+            SELECT value->>'id', value->>'version', value->>'nick_name', value->>'avatar', value->>'mobile',
+                value->>'regist_at', value->>'last_login_at', value->>'last_review_at'
+            FROM json_each($1) WHERE true
+         ON CONFLICT (id) DO UPDATE SET version = excluded.version, nick_name = excluded.nick_name,
+            avatar = excluded.avatar, mobile = excluded.mobile, regist_at = excluded.regist_at,
+            last_login_at = excluded.last_login_at,
+            last_review_at = max(customer.last_review_at, excluded.last_review_at)
+         WHERE customer.version < excluded.version",
+    );
+    tx.execute_raw(Statement::from_sql_and_values(backend, sql, [json(rows)?.into()])).await.map(|_| ())
 }
 
 /// Writes rights, each newer than what is there; answers the reports of those that were not there yet.
@@ -179,15 +187,18 @@ pub struct Subscriber {
     pub used: i64,
     pub residue: i64,
     pub subscribed_at: i64,
+    pub last_login_at: i64,
     pub last_review_at: i64,
+    pub regist_at: i64,
 }
 
 /// One row a person: the customer where one is known by id or mobile, else the white list's mobile.
 const PERSONS: &str = "
-    SELECT COALESCE(MAX(c.id), 0) AS user_id, COALESCE(MAX(c.nick_name), MAX(p.given_user)) AS nick_name,
+    SELECT COALESCE(MAX(c.id), 0) AS user_id, COALESCE(NULLIF(MAX(c.nick_name), ''), MAX(p.given_user)) AS nick_name,
         COALESCE(MAX(c.avatar), '') AS avatar, MAX(p.mobile) AS mobile, CAST(SUM(p.used) AS BIGINT) AS used,
         CAST(SUM(p.residue) AS BIGINT) AS residue, MAX(p.at) AS subscribed_at,
-        COALESCE(MAX(c.last_review_at), 0) AS last_review_at
+        COALESCE(MAX(c.last_login_at), 0) AS last_login_at, COALESCE(MAX(c.last_review_at), 0) AS last_review_at,
+        COALESCE(MAX(c.regist_at), 0) AS regist_at
     FROM (
         SELECT mobile, given_user, read_count - residue_count AS used, residue_count AS residue, created_at AS at
         FROM white_list_entry WHERE report_id = $1 AND state = 0

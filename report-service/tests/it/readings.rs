@@ -2,8 +2,8 @@
 
 use contracts::{
     events::{
-        CustomerSummary, GoodsSummary, OrderRow, OrderStateChanged, PaymentSummary, PreviousStates,
-        ReadingUsed, WhitelistChanged,
+        CustomerBatchChanged, CustomerChanged, CustomerSummary, GoodsSummary, OrderRow, OrderStateChanged,
+        PaymentSummary, PreviousStates, ReadingUsed, WhitelistChanged,
     },
     identity::Actor,
     order_state::PaymentState,
@@ -242,5 +242,58 @@ async fn a_reports_customers_are_those_with_a_right_one_row_each() {
     );
     app.get("/api/report/99/customer").send().await.expect_status(404);
     app.get(&format!("/api/report/{report}/customer?page=0")).send().await.expect_status(400);
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_by_white_list_alone_is_the_customer_order_service_tells_of() {
+    let (bed, app) = start().await;
+    let white =
+        json!({"white_list": [{"mobile": "13900000000", "read_count": 4, "given_user": "只在白名单"}]});
+    let report = add_report(&app, &with(report_body(), white)).await;
+    let now = SEED_NOW_MS;
+    let customer = |version: i64, nick_name: &str, login| CustomerChanged {
+        id: 8,
+        version,
+        mobile: "13900000000".into(),
+        nick_name: nick_name.into(),
+        avatar: String::new(),
+        regist_at: now - 5000,
+        last_login_at: login,
+        last_review_at: 0,
+    };
+    let row = async || {
+        let list = app.get(&format!("/api/report/{report}/customer")).send().await.expect_status(200).json();
+        assert_eq!(list["date"]["total"], 1);
+        list["date"]["data"][0].clone()
+    };
+    assert_eq!(row().await["user_id"], 0);
+    bed.publish(&[bed.event(&customer(1, "", 0))]).await;
+    bed.settle().await;
+    let expected = json!({"user_id": 8, "nick_name": "只在白名单", "avatar": "", "mobile": "13900000000",
+        "occurred_count": 0, "residue_count": 4, "last_payment_at": now / 1000, "last_login_at": 0,
+        "last_review_at": 0, "regist_at": now / 1000 - 5});
+    assert_eq!(row().await, expected);
+    // A reading is noted here, and a later word that does not know of it does not undo it.
+    read(&app, report, &json!({"customer_id": 8})).await.expect_status(200);
+    let batch = CustomerBatchChanged {
+        customers: vec![customer(3, "王强", now + 1000), customer(2, "李刚", now)],
+    };
+    bed.publish(&[bed.event(&batch), bed.event(&customer(2, "李刚", now))]).await;
+    bed.settle().await;
+    let shown = row().await;
+    assert_eq!((&shown["nick_name"], &shown["last_login_at"]), (&json!("王强"), &json!(now / 1000 + 1)));
+    assert_eq!((&shown["last_review_at"], &shown["occurred_count"]), (&json!(now / 1000), &json!(1)));
+    // An order's copy is what stood in the order; the customer's own name stays.
+    let mut order = paid(1, report, 9);
+    order.order.customer = CustomerSummary {
+        id: 8,
+        nick_name: "旧名".into(),
+        avatar: "a.png".into(),
+        mobile: "13900000000".into(),
+    };
+    tell(&bed, &[order]).await;
+    let shown = row().await;
+    assert_eq!((&shown["nick_name"], &shown["residue_count"]), (&json!("王强"), &json!(12)));
     bed.finish().await;
 }

@@ -11,7 +11,8 @@ use std::sync::{
 
 use crate::clock::Clock;
 
-const EPOCH_MS: i64 = 1_704_067_200_000;
+/// Unix milliseconds before which no id was made.
+pub const EPOCH_MS: i64 = 1_704_067_200_000;
 const NODE_BITS: u32 = 5;
 const SEQUENCE_BITS: u32 = 7;
 

@@ -2,11 +2,13 @@
 //! `tests/it` reads every sample ever committed with today's types.
 
 mod audit;
+mod customer;
 mod identity;
 mod order;
 mod report;
 
 pub use audit::AuditRecorded;
+pub use customer::{CustomerBatchChanged, CustomerChanged};
 pub use identity::{
     DistributorChanged, KeyChanged, KeyOwner, KeyUsed, PartnerChanged, PartnerKeySettings, PolicyChanged,
     TokenRevoked, sealed,
@@ -46,6 +48,8 @@ pub const ALL: &[EventType] = &[
     of::<ReportChanged>(Reach::Durable),
     of::<WhitelistChanged>(Reach::Durable),
     of::<WhitelistBatchChanged>(Reach::Durable),
+    of::<CustomerChanged>(Reach::Durable),
+    of::<CustomerBatchChanged>(Reach::Durable),
     of::<PartnerChanged>(Reach::Durable),
     of::<KeyChanged>(Reach::Durable),
     of::<KeyUsed>(Reach::Durable),
@@ -78,6 +82,8 @@ pub const CONSUMERS: &[ConsumerSpec] = &[
     ConsumerSpec { name: "order.keys", types: &[KeyChanged::TYPE] },
     ConsumerSpec { name: "order.partners", types: &[PartnerChanged::TYPE] },
     ConsumerSpec { name: "order.readings", types: &[ReadingUsed::TYPE] },
+    ConsumerSpec { name: "order.white_list", types: &[WhitelistChanged::TYPE, WhitelistBatchChanged::TYPE] },
+    ConsumerSpec { name: "report.customers", types: &[CustomerChanged::TYPE, CustomerBatchChanged::TYPE] },
     ConsumerSpec { name: "report.orders", types: &[OrderStateChanged::TYPE] },
     ConsumerSpec { name: "sync.orders", types: &[OrderStateChanged::TYPE] },
     ConsumerSpec { name: "sync.partners", types: &[PartnerChanged::TYPE, KeyChanged::TYPE] },

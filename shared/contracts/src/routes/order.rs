@@ -6,6 +6,10 @@ const fn r(name: &'static str, method: super::Method, path: &'static str, access
 
 pub const ROUTES: &[Route] = &[
     r("CUSTOMER_ADD", Post, "/api/customer", Account),
+    r("CUSTOMER_MODIFY", Put, "/api/customer/{customer_id}", Account),
+    r("Payment_Customer_List", Get, "/api/customer", Account),
+    r("Payment_Customer_Info", Get, "/api/customer/{customer_id}/order", Account),
+    r("Payment_Customer_Total", Get, "/api/customer/{customer_id}", Account),
     r("GOODS_LIST", Get, "/api/goods", Account),
     r("GOODS_ADD", Post, "/api/goods", Account),
     r("GOODS_INFO", Get, "/api/goods/{goods_id}", Account),
@@ -18,7 +22,9 @@ pub const ROUTES: &[Route] = &[
     r("ORDER_REQUEST", Post, "/api/order/{number}/request", Account),
     r("ORDER_INVOICE", Post, "/api/order/{number}/invoice", Account),
     r("ORDER_TIMELINE", Get, "/api/order/{number}/timeline", Account),
+    r("Payment_Order_List", Get, "/api/order", Account),
     r("Payment_Order_Info", Get, "/api/order/{number}", Account),
+    r("STATS_OVERVIEW", Get, "/api/stats/overview", Account),
     r("SUPPLIER_ENTRY_GET", Get, "/admin_jiuwuxiaohun.php", Key).dialect(Dialect::Supplier).not_idempotent(),
     r("SUPPLIER_ENTRY_POST", Post, "/admin_jiuwuxiaohun.php", Key).dialect(Dialect::Supplier),
     r("SUPPLIER_ORDER_LIST", Get, "/api/supplier/order/list", Key),

@@ -8,8 +8,9 @@ use std::{collections::BTreeMap, fs, path::Path};
 use contracts::{
     event::{Event, Payload},
     events::{
-        self, AuditRecorded, DistributorChanged, KeyChanged, KeyUsed, OrderStateChanged, PartnerChanged,
-        PolicyChanged, ReadingUsed, ReportChanged, TokenRevoked, WhitelistBatchChanged, WhitelistChanged,
+        self, AuditRecorded, CustomerBatchChanged, CustomerChanged, DistributorChanged, KeyChanged, KeyUsed,
+        OrderStateChanged, PartnerChanged, PolicyChanged, ReadingUsed, ReportChanged, TokenRevoked,
+        WhitelistBatchChanged, WhitelistChanged,
     },
 };
 use serde_json::Value;
@@ -36,6 +37,8 @@ fn understand(event: &Event) -> Value {
         ReportChanged::TYPE => understood::<ReportChanged>(event),
         WhitelistChanged::TYPE => understood::<WhitelistChanged>(event),
         WhitelistBatchChanged::TYPE => understood::<WhitelistBatchChanged>(event),
+        CustomerChanged::TYPE => understood::<CustomerChanged>(event),
+        CustomerBatchChanged::TYPE => understood::<CustomerBatchChanged>(event),
         PartnerChanged::TYPE => understood::<PartnerChanged>(event),
         KeyChanged::TYPE => understood::<KeyChanged>(event),
         KeyUsed::TYPE => understood::<KeyUsed>(event),

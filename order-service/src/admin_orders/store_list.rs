@@ -1,0 +1,202 @@
+//! The queries of the lists. States stand in them as literals, so that every plan is made for its own filter;
+//! each has an index that brings its orders by id.
+
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult, Statement, Value};
+
+use super::page_map::Bucket;
+use crate::entities::orders;
+
+/// Which orders, besides the stretch of ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Narrow {
+    pub customer_id: Option<i64>,
+    /// Payment state, 0 = any.
+    pub state: i16,
+    /// 0 = any, 1 = all readings used up, 2 = some left.
+    pub usage: i16,
+    /// Beginning of `third_trade_num`, "" = any.
+    pub trade: String,
+    /// Beginning of `number` where the ids do not say it already, "" = any.
+    pub number: String,
+}
+
+/// Ids from `from`, below `below`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    pub from: i64,
+    pub below: i64,
+}
+
+/// How orders with a payment's number are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TradeBy {
+    /// By the index of numbers, then sorted: for few.
+    Index,
+    /// Row by row, newest first: for so many that the next one is never far.
+    Row,
+}
+
+/// Rows of a page: `limit` orders after `skip` newer ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows {
+    pub of: Stretch,
+    pub skip: i64,
+    pub limit: i64,
+}
+
+struct Sql {
+    values: Vec<Value>,
+}
+
+impl Sql {
+    fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("${}", self.values.len())
+    }
+
+    /// Everything that begins with `prefix`, in the order of bytes.
+    fn begins(&mut self, column: &str, prefix: &str) -> String {
+        let (low, high) = (self.bind(prefix), self.bind(format!("{prefix}\u{10FFFF}")));
+        format!("{column} >= {low} AND {column} < {high}")
+    }
+
+    fn condition(&mut self, narrow: &Narrow, by: TradeBy, of: Stretch) -> String {
+        let (from, below) = (self.bind(of.from), self.bind(of.below));
+        let mut text = format!("id >= {from} AND id < {below}");
+        if let Some(id) = narrow.customer_id {
+            text += &format!(" AND customer_id = {}", self.bind(id));
+        }
+        if narrow.state != 0 {
+            text += &format!(" AND state = {}", narrow.state);
+        }
+        if narrow.usage != 0 {
+            text += &format!(" AND usage = {} AND usage > 0", narrow.usage);
+        }
+        if !narrow.trade.is_empty() {
+            text += &match by {
+                TradeBy::Index => {
+                    format!(
+                        " AND third_trade_num <> '' AND {}",
+                        self.begins("third_trade_num", &narrow.trade)
+                    )
+                }
+                // Not the column itself, so that its index is out of the question.
+                TradeBy::Row => format!(" AND {}", self.begins("(third_trade_num || '')", &narrow.trade)),
+            };
+        }
+        if !narrow.number.is_empty() {
+            text += &format!(" AND {}", self.begins("number", &narrow.number));
+        }
+        text
+    }
+
+    fn count(&mut self, narrow: &Narrow, by: TradeBy, of: Stretch, most: i64) -> String {
+        let condition = self.condition(narrow, by, of);
+        let most = self.bind(most);
+        format!("(SELECT count(*) FROM (SELECT 1 AS one FROM orders WHERE {condition} LIMIT {most}) AS x)")
+    }
+
+    /// The ids of the page come from an index alone; only its own rows are fetched.
+    fn rows(&mut self, narrow: &Narrow, by: TradeBy, rows: Rows) -> String {
+        let condition = self.condition(narrow, by, rows.of);
+        let (limit, skip) = (self.bind(rows.limit), self.bind(rows.skip));
+        let source = match by {
+            TradeBy::Index => format!(
+                "(WITH m AS MATERIALIZED (SELECT id FROM orders WHERE {condition}) SELECT id FROM m) AS y"
+            ),
+            TradeBy::Row => format!("orders WHERE {condition}"),
+        };
+        format!(
+            "SELECT o.* FROM (SELECT id FROM {source} ORDER BY id DESC LIMIT {limit} OFFSET {skip}) AS p
+                JOIN orders AS o ON o.id = p.id"
+        )
+    }
+}
+
+/// One page and two counts, of at most `most` orders each, in one round trip.
+///
+/// # Errors
+/// The database.
+pub async fn counted_page<C: ConnectionTrait>(
+    conn: &C,
+    narrow: &Narrow,
+    by: TradeBy,
+    counts: [Stretch; 2],
+    most: i64,
+    rows: Rows,
+) -> Result<([i64; 2], Vec<orders::Model>), DbErr> {
+    let mut sql = Sql { values: Vec::new() };
+    let [a, b] = counts.map(|of| {
+        if of.from < of.below { sql.count(narrow, by, of, most) } else { "CAST(0 AS BIGINT)".to_owned() }
+    });
+    let page = sql.rows(narrow, by, rows);
+    let text = format!(
+        "SELECT k.count_a, k.count_b, o.* FROM (SELECT {a} AS count_a, {b} AS count_b) AS k
+            LEFT JOIN ({page}) AS o ON true ORDER BY o.id DESC"
+    );
+    let statement = Statement::from_sql_and_values(conn.get_database_backend(), text, sql.values);
+    let found = conn.query_all_raw(statement).await?;
+    let counts = match found.first() {
+        Some(row) => [row.try_get("", "count_a")?, row.try_get("", "count_b")?],
+        None => [0, 0],
+    };
+    let orders = found.iter().filter_map(order).collect::<Result<_, DbErr>>()?;
+    Ok((counts, orders))
+}
+
+/// The order of a joined row, if there is one.
+fn order(row: &QueryResult) -> Option<Result<orders::Model, DbErr>> {
+    match row.try_get::<Option<i64>>("", "id") {
+        Ok(None) => None,
+        Ok(Some(_)) => Some(orders::Model::from_query_result(row, "")),
+        Err(e) => Some(Err(e)),
+    }
+}
+
+/// One page.
+///
+/// # Errors
+/// The database.
+pub async fn page<C: ConnectionTrait>(
+    conn: &C,
+    narrow: &Narrow,
+    rows: Rows,
+) -> Result<Vec<orders::Model>, DbErr> {
+    let mut sql = Sql { values: Vec::new() };
+    let text = format!("{} ORDER BY o.id DESC", sql.rows(narrow, TradeBy::Row, rows));
+    let statement = Statement::from_sql_and_values(conn.get_database_backend(), text, sql.values);
+    conn.query_all_raw(statement).await?.iter().map(|row| orders::Model::from_query_result(row, "")).collect()
+}
+
+/// The first `most` orders of a stretch in buckets of `size`, oldest first.
+///
+/// # Errors
+/// The database.
+pub async fn buckets<C: ConnectionTrait>(
+    conn: &C,
+    narrow: &Narrow,
+    of: Stretch,
+    size: i64,
+    most: i64,
+) -> Result<Vec<Bucket>, DbErr> {
+    let mut sql = Sql { values: Vec::new() };
+    let condition = sql.condition(narrow, TradeBy::Row, of);
+    let (size, most) = (sql.bind(size), sql.bind(most));
+    let text = format!(
+        "SELECT min(id) AS first, max(id) AS last, count(*) AS n FROM (
+            SELECT id, row_number() OVER (ORDER BY id) AS r FROM orders WHERE {condition} ORDER BY id LIMIT {most}
+         ) AS t GROUP BY (r - 1) / {size} ORDER BY 1"
+    );
+    let statement = Statement::from_sql_and_values(conn.get_database_backend(), text, sql.values);
+    Bucket::find_by_statement(statement).all(conn).await
+}
+
+/// The oldest order whose payment state can still change. One probe of `orders_state`.
+///
+/// # Errors
+/// The database.
+pub async fn oldest_unpaid<C: ConnectionTrait>(conn: &C) -> Result<Option<i64>, DbErr> {
+    let sql = "SELECT id FROM orders WHERE state = 1 ORDER BY id LIMIT 1";
+    let row = conn.query_one_raw(Statement::from_string(conn.get_database_backend(), sql)).await?;
+    row.map(|row| row.try_get("", "id")).transpose()
+}

@@ -7,13 +7,17 @@ use secrecy::ExposeSecret;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    platform::run::service(ServiceName::Auth, async |shared| {
-        let (service, bootstrap) = auth_service::app::build_with_bootstrap(&shared).await?;
-        if let Some(password) = &bootstrap.made_password {
-            // The only time it can be read; a log would keep it.
-            let _ = writeln!(std::io::stdout(), "account admin, password {}", password.expose_secret());
-        }
-        Ok(service)
-    })
+    platform::run::service(
+        ServiceName::Auth,
+        |_| Vec::new(),
+        async |shared| {
+            let (service, bootstrap) = auth_service::app::build_with_bootstrap(&shared).await?;
+            if let Some(password) = &bootstrap.made_password {
+                // The only time it can be read; a log would keep it.
+                let _ = writeln!(std::io::stdout(), "account admin, password {}", password.expose_secret());
+            }
+            Ok(service)
+        },
+    )
     .await
 }

@@ -26,6 +26,7 @@ use platform::{
     quota::Quota,
     run::{self, Configure},
     service::{Shared, StartError},
+    settings::Settings,
     telemetry,
 };
 use tokio::sync::Notify;
@@ -158,6 +159,20 @@ impl Gateway {
     pub async fn refresh_policy(&self) -> bool {
         self.gate.policy.refresh().await
     }
+}
+
+/// What the gateway asks of the settings, one sentence for each problem; nothing is opened or reached but the
+/// console's folder. `embedded`: the services are in this process.
+pub fn check(settings: &Settings, embedded: bool) -> Vec<String> {
+    let of_gateway = &settings.gateway;
+    let upstreams = if embedded { Ok(()) } else { config::upstreams(of_gateway).map(|_| ()) };
+    let all = [
+        upstreams,
+        config::policy_max_age_ms(of_gateway).map(|_| ()),
+        TrustedProxies::parse(&of_gateway.trusted_proxies).map(|_| ()),
+        Console::load(of_gateway.console_dir.as_deref()).map(|_| ()),
+    ];
+    all.into_iter().filter_map(|found| found.err().map(|e| e.to_string())).collect()
 }
 
 /// Keeps the policy fresh: every second, and at once when an event says so.

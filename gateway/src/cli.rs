@@ -5,13 +5,13 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::{Parser, Subcommand};
 use platform::{
     lifecycle,
-    run::{end, healthcheck, refuse},
+    run::{self, end, healthcheck, refuse, say},
     service::{Shared, StartError},
     settings::Settings,
     telemetry,
 };
 
-use crate::{Gateway, HttpPolicySource, Serving, config, console::Console, serve};
+use crate::{Gateway, HttpPolicySource, Serving, check, serve};
 
 /// The gateway of Baodan; settings come from baodan.toml and BAODAN_… variables.
 #[derive(Debug, Parser)]
@@ -37,17 +37,13 @@ enum Command {
 /// Reads the command line and does what it says.
 pub async fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let settings = Settings::load(arguments.config.as_deref()).and_then(|s| s.validate(false).map(|()| s));
-    let settings = match settings {
+    let settings = match run::settings(arguments.config.as_deref(), |s| check(s, false)) {
         Ok(settings) => settings,
         Err(e) => return refuse(&e),
     };
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Healthcheck => healthcheck(&settings.listen).await,
-        Command::CheckConfig => match check(&settings) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(e) => refuse(&e),
-        },
+        Command::CheckConfig => say("settings: nothing to complain about"),
         Command::Serve => {
             let telemetry = telemetry::init("gateway", &settings.telemetry);
             let drain = settings.drain(false);
@@ -62,14 +58,6 @@ pub async fn run() -> ExitCode {
             code
         }
     }
-}
-
-/// What the gateway alone asks of the settings; nothing is opened or reached.
-fn check(settings: &Settings) -> Result<(), StartError> {
-    config::upstreams(&settings.gateway)?;
-    config::policy_max_age_ms(&settings.gateway)?;
-    config::TrustedProxies::parse(&settings.gateway.trusted_proxies)?;
-    Console::load(settings.gateway.console_dir.as_deref()).map(|_| ())
 }
 
 async fn start(settings: Settings) -> Result<Serving, StartError> {

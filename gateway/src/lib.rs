@@ -24,4 +24,4 @@ mod openapi;
 mod routes;
 
 pub use access::HttpPolicySource;
-pub use app::{Gateway, Serving, serve};
+pub use app::{Gateway, Serving, check, serve};

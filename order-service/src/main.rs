@@ -6,5 +6,10 @@ use contracts::routes::ServiceName;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    platform::run::service(ServiceName::Order, async |shared| order_service::app::build(&shared).await).await
+    platform::run::service(
+        ServiceName::Order,
+        |_| Vec::new(),
+        async |shared| order_service::app::build(&shared).await,
+    )
+    .await
 }

@@ -6,6 +6,10 @@ use contracts::routes::ServiceName;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    platform::run::service(ServiceName::Report, async |shared| report_service::app::build(&shared).await)
-        .await
+    platform::run::service(
+        ServiceName::Report,
+        |_| Vec::new(),
+        async |shared| report_service::app::build(&shared).await,
+    )
+    .await
 }

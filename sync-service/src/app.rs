@@ -9,6 +9,7 @@ use platform::{
     inbox::InboxConsumer,
     lifecycle::{Turn, Worker},
     service::{Shared, StartError},
+    settings::Settings,
 };
 use reqwest::dns::Resolve;
 use utoipa::OpenApi;
@@ -17,7 +18,11 @@ use crate::{
     Migrator,
     changes::{self, events::OrderChanges},
     ctx::Ctx,
-    delivery::{self, engine::Engine, guard::SystemNames},
+    delivery::{
+        self,
+        engine::Engine,
+        guard::{Policy, SystemNames},
+    },
     order_callbacks,
     partner_sync::{self, access::Access},
     partners::events::{PartnerChanges, TokenRevocations},
@@ -27,6 +32,11 @@ use crate::{
 #[derive(OpenApi)]
 #[openapi(info(title = "sync-service", description = "Partner sync and callbacks"))]
 struct ApiDoc;
+
+/// What this service asks of the settings, one sentence for each problem; nothing is opened or reached.
+pub fn check(settings: &Settings) -> Vec<String> {
+    Policy::new(&settings.callback_allow, &settings.callback.ports).err().into_iter().collect()
+}
 
 /// Builds the service: its database, routes, consumers and workers.
 ///

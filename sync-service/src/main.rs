@@ -6,5 +6,8 @@ use contracts::routes::ServiceName;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    platform::run::service(ServiceName::Sync, async |shared| sync_service::app::build(&shared).await).await
+    platform::run::service(ServiceName::Sync, sync_service::app::check, async |shared| {
+        sync_service::app::build(&shared).await
+    })
+    .await
 }

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use platform::{
-    run::{end, healthcheck, refuse},
-    settings::Settings,
+    run::{end, healthcheck, refuse, say},
+    settings::{Settings, SettingsError},
     telemetry,
 };
 use secrecy::SecretString;
@@ -109,8 +109,10 @@ fn settings(flags: &ServeFlags) -> Result<Settings, String> {
     settings
         .fill_embedded_secrets()
         .map_err(|e| format!("the data folder {} cannot be used: {e}", settings.data_dir.display()))?;
-    settings.validate(true).map_err(|e| e.to_string())?;
-    Ok(settings)
+    let mut problems = settings.problems(true);
+    problems.extend(gateway::check(&settings, true));
+    problems.extend(sync_service::app::check(&settings));
+    if problems.is_empty() { Ok(settings) } else { Err(SettingsError::Invalid(problems).to_string()) }
 }
 
 async fn serve(flags: &ServeFlags) -> ExitCode {
@@ -177,10 +179,4 @@ async fn tell(url: &str, password: &SecretString, address: SocketAddr) -> ExitCo
             ExitCode::FAILURE
         }
     }
-}
-
-#[allow(clippy::print_stdout)]
-fn say(text: &str) -> ExitCode {
-    println!("{text}");
-    ExitCode::SUCCESS
 }

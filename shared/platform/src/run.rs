@@ -1,7 +1,13 @@
 //! Running one service as a process of its own: command line, settings, HTTP server with health and metrics,
 //! orderly end. The all-in-one and the gateway use the same pieces.
 
-use std::{future::Future, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_web::{App, HttpResponse, HttpServer, dev::Service as _, middleware::from_fn, web};
 use clap::{Parser, Subcommand};
@@ -12,7 +18,7 @@ use crate::{
     http::{self, caller::CallerCheck},
     lifecycle::{self, Readiness},
     service::{Service, Shared, StartError},
-    settings::Settings,
+    settings::{Settings, SettingsError},
     telemetry,
 };
 
@@ -42,18 +48,31 @@ enum Command {
     Healthcheck,
 }
 
+/// What a program asks of its settings beyond what all do; one sentence for each problem.
+pub type Check = fn(&Settings) -> Vec<String>;
+
+/// The settings of a process that holds one service, or the gateway.
+///
+/// # Errors
+/// Every problem at once.
+pub fn settings(file: Option<&Path>, check: Check) -> Result<Settings, SettingsError> {
+    let settings = Settings::load(file)?;
+    let mut problems = settings.problems(false);
+    problems.extend(check(&settings));
+    if problems.is_empty() { Ok(settings) } else { Err(SettingsError::Invalid(problems)) }
+}
+
 /// `main` of a service: reads the command line and does what it says.
-pub async fn service<B, F>(name: ServiceName, build: B) -> ExitCode
+pub async fn service<B, F>(name: ServiceName, check: Check, build: B) -> ExitCode
 where
     B: FnOnce(Shared) -> F,
     F: Future<Output = Result<Service, StartError>>,
 {
     let arguments = Arguments::parse();
-    let mut settings =
-        match Settings::load(arguments.config.as_deref()).and_then(|s| s.validate(false).map(|()| s)) {
-            Ok(settings) => settings,
-            Err(e) => return refuse(&e),
-        };
+    let mut settings = match settings(arguments.config.as_deref(), check) {
+        Ok(settings) => settings,
+        Err(e) => return refuse(&e),
+    };
     match arguments.command.unwrap_or(Command::Serve) {
         Command::CheckConfig => return say("settings: nothing to complain about"),
         Command::Healthcheck => return healthcheck(&settings.listen).await,
@@ -113,8 +132,9 @@ pub fn refuse(problem: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(EXIT_CONFIG)
 }
 
+/// A sentence for whoever asked, and the exit code for all is well.
 #[allow(clippy::print_stdout)]
-fn say(text: &str) -> ExitCode {
+pub fn say(text: &str) -> ExitCode {
     println!("{text}");
     ExitCode::SUCCESS
 }

@@ -152,7 +152,14 @@ impl Platform {
                 async move { platform.housekeeping().await }
             })
         };
-        vec![relay, keeper, housekeeping]
+        let lag = {
+            let platform = self.clone();
+            Worker::job("outbox-lag", Duration::from_secs(15), None, move || {
+                let platform = platform.clone();
+                async move { platform.note_lag().await }
+            })
+        };
+        vec![relay, keeper, housekeeping, lag]
     }
 
     #[allow(clippy::disallowed_methods)] // an id made twice does more harm than an end out of order
@@ -171,12 +178,17 @@ impl Platform {
         Ok(Turn::Idle)
     }
 
-    async fn housekeeping(&self) -> Result<Turn, DbErr> {
-        const INBOX_KEEP_MS: i64 = 7 * 86_400_000;
+    /// As often as the metrics are fetched, usually: an alert must not wait for the figure.
+    async fn note_lag(&self) -> Result<Turn, DbErr> {
         let service = self.service.as_str();
         let (rows, age_ms) = crate::outbox::lag(&self.db, &self.clock).await?;
         metrics::gauge!("outbox_waiting", "service" => service).set(rows as f64);
         metrics::gauge!("outbox_oldest_seconds", "service" => service).set(age_ms as f64 / 1000.0);
+        Ok(Turn::Idle)
+    }
+
+    async fn housekeeping(&self) -> Result<Turn, DbErr> {
+        const INBOX_KEEP_MS: i64 = 7 * 86_400_000;
         let purged = crate::inbox::purge(&self.db, &self.clock, INBOX_KEEP_MS).await?
             + crate::http::idempotency::purge(&self.db, &self.clock).await?;
         Ok(if purged > 0 { Turn::Done } else { Turn::Idle })

@@ -178,8 +178,6 @@ impl Default for Settings {
 /// Settings that cannot work: every problem at once.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    #[error("settings cannot be read: {0}")]
-    Unreadable(String),
     #[error("settings cannot work:{}", list(.0))]
     Invalid(Vec<String>),
 }
@@ -195,17 +193,17 @@ impl Settings {
     /// Reads file and environment; `file` absent = `baodan.toml` if there is one.
     #[allow(clippy::disallowed_methods)] // the one place that reads the environment
     pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
-        let unreadable = |e: config::ConfigError| SettingsError::Unreadable(e.to_string());
         let source = match file {
             Some(path) => File::from(path).format(FileFormat::Toml).required(true),
             None => File::new("baodan.toml", FileFormat::Toml).required(false),
         };
-        let mut plain = std::collections::HashMap::new();
+        let mut plain = BTreeMap::new();
         for (name, value) in std::env::vars().filter(|(n, _)| is_setting(n)) {
             match name.strip_suffix("_FILE") {
+                Some(_) if value.is_empty() => {}
                 Some(target) => {
                     let text = std::fs::read_to_string(&value)
-                        .map_err(|e| SettingsError::Unreadable(format!("{name} names {value}: {e}")))?;
+                        .map_err(|e| SettingsError::Invalid(vec![format!("{name} names {value}: {e}")]))?;
                     plain.insert(target.to_owned(), text.trim_end().to_owned());
                 }
                 None => {
@@ -213,22 +211,50 @@ impl Settings {
                 }
             }
         }
+        // The whole tells the first thing it cannot read; each source by itself tells its own.
+        Self::read(Some(&source), &plain).map_err(|first| {
+            let file = Self::read(Some(&source), &BTreeMap::new()).err().map(|e| e.to_string());
+            let of_variable = |(name, value): (&String, &String)| {
+                let alone = BTreeMap::from([(name.clone(), value.clone())]);
+                Self::read(None, &alone).err().map(|e| format!("{name}: {e}"))
+            };
+            let mut problems: Vec<String> =
+                file.into_iter().chain(plain.iter().filter_map(of_variable)).collect();
+            if problems.is_empty() {
+                problems.push(first.to_string());
+            }
+            SettingsError::Invalid(problems)
+        })
+    }
+
+    fn read(
+        file: Option<&File<config::FileSourceFile, FileFormat>>,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Self, config::ConfigError> {
         let environment = Environment::with_prefix("BAODAN")
             .prefix_separator("_")
             .separator("__")
             .ignore_empty(true)
             // Values stay the texts they are, so that a secret of digits keeps its zeros; each field reads its own.
-            .source(Some(plain));
-        Config::builder()
-            .add_source(source)
-            .add_source(environment)
-            .build()
-            .and_then(Config::try_deserialize)
-            .map_err(unreadable)
+            .source(Some(variables.clone().into_iter().collect()));
+        let mut builder = Config::builder();
+        if let Some(file) = file {
+            builder = builder.add_source(file.clone());
+        }
+        builder.add_source(environment).build()?.try_deserialize()
     }
 
-    /// Names every setting that cannot work. `embedded`: all services in this one process.
+    /// Refuses settings that cannot work, with every problem at once.
+    ///
+    /// # Errors
+    /// As [`Settings::problems`] names them.
     pub fn validate(&self, embedded: bool) -> Result<(), SettingsError> {
+        let problems = self.problems(embedded);
+        if problems.is_empty() { Ok(()) } else { Err(SettingsError::Invalid(problems)) }
+    }
+
+    /// Every setting that cannot work, one sentence each. `embedded`: all services in this one process.
+    pub fn problems(&self, embedded: bool) -> Vec<String> {
         let mut problems = Vec::new();
         self.database.validate(&mut problems);
         self.storage.validate(&mut problems);
@@ -250,7 +276,7 @@ impl Settings {
         }
         problems.extend(self.retry_schedule().err());
         problems.extend(self.telemetry.validate().err());
-        if problems.is_empty() { Ok(()) } else { Err(SettingsError::Invalid(problems)) }
+        problems
     }
 
     /// See `drain_seconds`. `embedded`: all services in this one process.

@@ -71,6 +71,46 @@ fn contradictions_end_the_start_with_78_and_one_sentence_each() {
     assert!(text.contains("BAODAN_BUS__URL") && text.contains("BAODAN_KEYS__INTERNAL"), "{text}");
 }
 
+/// Whatever is wrong, in variables, file and what only one part of the system asks: one start tells all of it.
+#[test]
+fn check_config_names_every_problem_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = [
+        ("BAODAN_LISTEN", "nowhere", "listen must be"),
+        ("BAODAN_KEYS__TOKEN", "k1:short", "keys.token"),
+        ("BAODAN_CALLBACK_ALLOW", "10.0.0.0/99", "callback_allow"),
+        ("BAODAN_CALLBACK__RETRY_SCHEDULE_SECONDS", "soon", "retry_schedule_seconds"),
+        ("BAODAN_GATEWAY__TRUSTED_PROXIES", "everybody", "trusted_proxies"),
+        ("BAODAN_GATEWAY__POLICY_MAX_AGE_SECONDS", "1", "policy_max_age_seconds"),
+        ("BAODAN_GATEWAY__CONSOLE_DIR", "/no/such/folder", "console"),
+        ("BAODAN_TELEMETRY__OTLP_ENDPOINT", "collector", "otlp_endpoint"),
+    ];
+    let told =
+        run(baodan(&folder).arg("check-config").envs(wrong.iter().map(|(name, value, _)| (name, value))));
+    let text = String::from_utf8_lossy(&told.stderr);
+    assert_eq!(told.status.code(), Some(78), "{text}");
+    for (name, _, word) in wrong {
+        assert!(text.contains(word), "{name} is not complained about:\n{text}");
+    }
+    let unreadable = [
+        ("BAODAN_HTTP_WORKERS", "many"),
+        ("BAODAN_NO_SUCH_SETTING", "1"),
+        ("BAODAN_CALLBACK__PORTS", "443;8443"),
+        ("BAODAN_TIMEZONE", "Mars/Olympus"),
+        ("BAODAN_KEYS__TOKEN_FILE", "token"),
+    ];
+    std::fs::write(folder.path().join("baodan.toml"), "only_in_the_file = 1\n").unwrap();
+    std::fs::write(folder.path().join("token"), "k1:a secret that is long enough to be taken").unwrap();
+    let told = run(baodan(&folder).arg("check-config").envs(unreadable));
+    let text = String::from_utf8_lossy(&told.stderr);
+    assert_eq!(told.status.code(), Some(78), "{text}");
+    for (name, _) in &unreadable[..4] {
+        assert!(text.contains(name), "{name} is not complained about:\n{text}");
+    }
+    assert!(text.contains("only_in_the_file"), "{text}");
+    assert!(!text.contains("BAODAN_KEYS__TOKEN"), "{text}");
+}
+
 /// A secret of digits keeps its zeros, a list may have one item.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn variables_are_taken_as_they_are_written() {
@@ -83,6 +123,8 @@ async fn variables_are_taken_as_they_are_written() {
         .env("BAODAN_ADMIN_PASSWORD", password)
         .env("BAODAN_CALLBACK__PORTS", "443")
         .env("BAODAN_HTTP_WORKERS", "1")
+        // Nothing said, as in a compose file that leaves it to others.
+        .env("BAODAN_KEYS__TOKEN_FILE", "")
         .env("BAODAN_DATABASE__AUTO_MIGRATE", "true")
         .env("BAODAN_TELEMETRY__TRACE_SAMPLE_RATIO", "1");
     let mut process = Process::start("baodan", &mut command, folder.path().join("log"));

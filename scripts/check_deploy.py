@@ -52,6 +52,31 @@ def kubernetes(rendered):
                 problem(f"{rendered.name}: {service['metadata']['name']} has no {kind}")
 
 
+def production_is_whole(rendered):
+    """What the documents promise of the production overlay is in it."""
+    objects = [o for o in yaml.safe_load_all(rendered.read_text()) if o]
+    kinds = {o["kind"] for o in objects}
+    for kind in ("Cluster", "RabbitmqCluster", "ExternalSecret", "PodMonitor", "PrometheusRule", "NetworkPolicy"):
+        if kind not in kinds:
+            problem(f"{rendered.name}: no {kind}")
+    if not kinds & {"Ingress", "HTTPRoute"}:
+        problem(f"{rendered.name}: nothing leads in")
+    for o in objects:
+        name = o["metadata"]["name"]
+        if o["kind"] == "Deployment" and o["metadata"]["labels"].get("app.kubernetes.io/component") == "service":
+            spread = {c["topologyKey"] for c in o["spec"]["template"]["spec"].get("topologySpreadConstraints", [])}
+            if spread != {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}:
+                problem(f"{rendered.name}: {name} is spread over {spread or 'nothing'}")
+            if "replicas" in o["spec"]:
+                problem(f"{rendered.name}: {name} names its replicas, which its autoscaler decides")
+        if o["kind"] == "HorizontalPodAutoscaler" and name == "sync-service":
+            metrics = {m.get("external", {}).get("metric", {}).get("name") for m in o["spec"]["metrics"]}
+            if "baodan_sync_queue_messages" not in metrics:
+                problem(f"{rendered.name}: sync-service does not scale by its queues")
+            if "baodan_sync_queue_messages" not in (ROOT / "docs/operations.md").read_text():
+                problem("docs/operations.md does not say where baodan_sync_queue_messages comes from")
+
+
 def closed_pod(where, pod, maps):
     """The restricted pod security standard, a read-only root, limits, probes, and references that exist."""
     security = pod.get("securityContext", {})
@@ -262,6 +287,7 @@ def main(work):
     for file in rendered:
         kubernetes(file)
     config = json.loads((work / "compose.json").read_text())
+    production_is_whole(work / "production.yaml")
     compose(config)
     settings_exist(config, rendered)
     made = metrics_made()

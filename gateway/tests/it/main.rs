@@ -9,6 +9,7 @@ mod pages;
 mod paths;
 mod permissions;
 mod policy;
+mod replicas;
 mod support;
 mod tokens;
 mod upstream;

@@ -132,9 +132,12 @@ async fn the_policy_of_another_process_is_asked_for_with_a_token_for_just_that()
     let auth = auth.run();
     let handle = auth.handle();
     lifecycle::spawn(auth);
+    // Nobody is at the first replica's address.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let urls = format!("http://{nobody},http://{address}");
     let mut shared = bed.shared.clone();
     let mut settings = (*shared.settings).clone();
-    let upstreams = ServiceName::ALL.iter().map(|s| (s.as_str().to_owned(), format!("http://{address}")));
+    let upstreams = ServiceName::ALL.iter().map(|s| (s.as_str().to_owned(), urls.clone()));
     settings.gateway.upstreams = upstreams.collect();
     shared.settings = settings.into();
     let source = HttpPolicySource::new(&shared).unwrap();

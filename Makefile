@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-env lint fmt bench openapi check-deploy check-supply check-api audit fuzz up down compose-test
+.PHONY: help run demo test test-env lint fmt bench chaos openapi check-deploy check-supply check-api audit fuzz up down compose-test
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -25,6 +25,9 @@ fmt: ## format the source
 bench: ## measure everything against its baselines; writes bench/results.md
 	cargo build --release --workspace
 	cargo run --release -p bench -- all
+
+chaos: ## break everything on purpose (about 20 minutes); writes docs/reliability.md
+	@scripts/chaos.sh
 
 openapi: ## write docs/openapi.json from the code
 	cargo run --quiet -- openapi > docs/openapi.json.part

@@ -4,6 +4,7 @@
 //! Everything is bounded in number and time and stays on the loopback. What a run starts it ends, by process id;
 //! what it puts into shared servers has a name of its own and is removed.
 
+pub mod doors;
 pub mod machine;
 pub mod proc;
 pub mod receiver;

@@ -8,17 +8,21 @@ use crate::proc;
 
 /// The lines under a section's heading. `versions` are those of the programs of this subject.
 pub fn circumstances(rounds: &str, versions: &[String], quiet: &Foreign) -> String {
+    format!("{}\n\n{rounds}. {}.", place(versions), quiet.sentence())
+}
+
+/// Machine, day, commit and versions.
+pub fn place(versions: &[String]) -> String {
     let date = rfc3339(Clock::system().now_ms());
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     format!(
-        "{cores} cores, {}, {:.0} GiB, Linux {} · {} UTC · commit {} · {}\n\n{rounds}. {}.",
+        "{cores} cores, {}, {:.0} GiB, Linux {} · {} UTC · commit {} · {}",
         cpu_model(),
         memory_gib(),
         read("/proc/sys/kernel/osrelease"),
         date.get(..16).unwrap_or(&date).replace('T', " "),
         commit(),
         versions.join(", "),
-        quiet.sentence(),
     )
 }
 

@@ -77,8 +77,13 @@ impl Process {
         format!("{} ended by itself; the end of its log:\n{}", self.name, self.log_tail())
     }
 
+    /// All it has printed, in former lives as well.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     pub fn log_tail(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -12,6 +13,8 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, dev::ServerHandle, w
 use base64::{Engine, engine::general_purpose::STANDARD};
 use platform::clock::Clock;
 use serde::Deserialize;
+
+use crate::tools;
 
 /// A callback in the `standard` dialect, as far as the books need it.
 #[derive(Deserialize)]
@@ -30,6 +33,7 @@ struct Order<'a> {
 /// One callback that was no repeat.
 #[derive(Debug, Clone, Copy)]
 pub struct Receipt {
+    pub endpoint: u32,
     pub order_seq: u32,
     pub received_ms: i64,
     /// When the order changed, as the callback says.
@@ -45,7 +49,11 @@ impl Receipt {
 /// What is wrong with what arrived; all zero = nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Faults {
+    /// Repeats with the same `webhook-id` and the same bytes, directly after the first: what at-least-once allows.
     pub duplicates: u64,
+    /// Repeats with another `webhook-id` or other bytes.
+    pub altered: u64,
+    /// A callback before the one it follows, or again after the next.
     pub out_of_order: u64,
     /// Bad signatures, bodies that are no callback.
     pub refused: u64,
@@ -53,29 +61,34 @@ pub struct Faults {
 
 #[derive(Default)]
 struct Books {
-    /// Which `order_seq` of an order have arrived, as bits, and the highest.
-    orders: HashMap<Box<str>, (u128, u32)>,
+    /// Of each order what arrived: `order_seq` and a hash of `webhook-id` and bytes, in order of first arrival.
+    orders: HashMap<Box<str>, Vec<(u32, u64)>>,
     receipts: Vec<Receipt>,
     faults: Faults,
     bytes: u64,
 }
 
 impl Books {
-    fn enter(&mut self, number: &str, receipt: Receipt, bytes: usize) {
+    /// `print`: a hash of `webhook-id` and body.
+    fn enter(&mut self, number: &str, receipt: Receipt, print: u64, bytes: usize) {
         if !self.orders.contains_key(number) {
-            self.orders.insert(number.into(), (0, 0));
+            self.orders.insert(number.into(), Vec::with_capacity(4));
         }
-        let Some((seen, highest)) = self.orders.get_mut(number) else { return };
-        let bit = 1_u128 << receipt.order_seq.min(127);
-        if *seen & bit != 0 {
-            self.faults.duplicates += 1;
+        let Some(arrived) = self.orders.get_mut(number) else { return };
+        let seq = receipt.order_seq;
+        let highest = arrived.iter().map(|(seq, _)| *seq).max().unwrap_or(0);
+        if let Some((_, first)) = arrived.iter().find(|(s, _)| *s == seq) {
+            match (*first == print, seq == highest) {
+                (false, _) => self.faults.altered += 1,
+                (true, false) => self.faults.out_of_order += 1,
+                (true, true) => self.faults.duplicates += 1,
+            }
             return;
         }
-        if receipt.order_seq != *highest + 1 {
+        if seq != highest + 1 {
             self.faults.out_of_order += 1;
         }
-        *seen |= bit;
-        *highest = receipt.order_seq.max(*highest);
+        arrived.push((seq, print));
         self.bytes += bytes as u64;
         self.receipts.push(receipt);
     }
@@ -86,35 +99,61 @@ struct State {
     books: Mutex<Books>,
     /// Endpoint → signing secret.
     secrets: Mutex<HashMap<u32, Arc<[u8]>>>,
+    /// Endpoint → how long it keeps its callers waiting for the answer.
+    hanging: Mutex<HashMap<u32, Duration>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A running receiver with any number of endpoints; ends with this value.
+/// A receiver with any number of endpoints; ends with this value.
 pub struct Receiver {
     pub address: SocketAddr,
     state: Arc<State>,
-    handle: ServerHandle,
+    /// `None`: nobody listens.
+    server: Option<ServerHandle>,
 }
 
 impl Receiver {
     pub fn start() -> Result<Self, String> {
-        let state = Arc::new(State::default());
-        let data = web::Data::from(Arc::clone(&state));
+        let mut receiver = Self { address: tools::free_address()?, state: Arc::default(), server: None };
+        receiver.listen()?;
+        Ok(receiver)
+    }
+
+    /// Listens (again), with the books it has.
+    pub fn listen(&mut self) -> Result<(), String> {
+        let data = web::Data::from(Arc::clone(&self.state));
         let server = HttpServer::new(move || {
             App::new().app_data(data.clone()).route("/callback/{endpoint}", web::post().to(receive))
         })
         .workers(2)
         .disable_signals()
-        .bind("127.0.0.1:0")
-        .map_err(|e| format!("the receiver cannot listen: {e}"))?;
-        let address = server.addrs().first().copied().ok_or("the receiver has no address")?;
-        let server = server.run();
-        let handle = server.handle();
+        .bind(self.address)
+        .map_err(|e| format!("the receiver cannot listen: {e}"))?
+        .run();
+        self.server = Some(server.handle());
         platform::lifecycle::spawn(server);
-        Ok(Self { address, state, handle })
+        Ok(())
+    }
+
+    /// Nobody listens any more; connections are cut.
+    pub async fn go_down(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop(false).await;
+        }
+    }
+
+    /// From now on `endpoint` keeps its callers waiting for so long; zero = it answers at once.
+    pub fn hang(&self, endpoint: u32, how_long: Duration) {
+        locked(&self.state.hanging).insert(endpoint, how_long);
+    }
+
+    /// What has arrived of every order: its `order_seq`s.
+    pub fn orders(&self) -> HashMap<String, Vec<u32>> {
+        let books = locked(&self.state.books);
+        books.orders.iter().map(|(n, seen)| (n.to_string(), seen.iter().map(|(s, _)| *s).collect())).collect()
     }
 
     pub fn url(&self, endpoint: u32) -> String {
@@ -167,7 +206,9 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        platform::lifecycle::spawn(self.handle.stop(false));
+        if let Some(server) = self.server.take() {
+            platform::lifecycle::spawn(server.stop(false));
+        }
     }
 }
 
@@ -200,8 +241,14 @@ async fn receive(
     let changed = parsed.as_ref().and_then(|b| unix_ms(b.timestamp));
     match (parsed, changed) {
         (Some(callback), Some(changed_ms)) if signed => {
-            let receipt = Receipt { order_seq: callback.data.order_seq, received_ms, changed_ms };
-            locked(&state.books).enter(callback.data.number, receipt, body.len());
+            let order_seq = callback.data.order_seq;
+            let receipt = Receipt { endpoint: *endpoint, order_seq, received_ms, changed_ms };
+            let print = print(header("webhook-id"), &body);
+            locked(&state.books).enter(callback.data.number, receipt, print, body.len());
+            let wait = locked(&state.hanging).get(&endpoint).copied().unwrap_or_default();
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
             HttpResponse::Ok().body("success")
         }
         _ => {
@@ -209,6 +256,12 @@ async fn receive(
             HttpResponse::BadRequest().finish()
         }
     }
+}
+
+fn print(id: &str, body: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (id, body).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn unix_ms(rfc3339: &str) -> Option<i64> {
@@ -220,18 +273,32 @@ mod tests {
     use super::*;
 
     fn receipt(order_seq: u32) -> Receipt {
-        Receipt { order_seq, received_ms: 12, changed_ms: 10 }
+        Receipt { endpoint: 1, order_seq, received_ms: 12, changed_ms: 10 }
     }
 
     #[test]
     fn repeats_and_a_wrong_order_are_counted() {
         let mut books = Books::default();
-        for seq in [1, 2, 2, 4, 3] {
-            books.enter("A", receipt(seq), 10);
+        // (order_seq, which bytes)
+        for (seq, print) in [(1, 1), (1, 1), (2, 2), (1, 1), (2, 9), (4, 4), (3, 3)] {
+            books.enter("A", receipt(seq), print, 10);
         }
-        books.enter("B", receipt(1), 10);
-        assert_eq!(books.faults, Faults { duplicates: 1, out_of_order: 2, refused: 0 });
+        books.enter("B", receipt(1), 1, 10);
+        assert_eq!(books.faults, Faults { duplicates: 1, altered: 1, out_of_order: 3, refused: 0 });
         assert_eq!(books.receipts.len(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_was_down_has_its_books_when_it_is_back() {
+        let mut receiver = Receiver::start().expect("a receiver");
+        let there = async |address| tokio::net::TcpStream::connect(address).await.is_ok();
+        assert!(there(receiver.address).await);
+        receiver.go_down().await;
+        assert!(!there(receiver.address).await);
+        locked(&receiver.state.books).enter("A", receipt(1), 1, 10);
+        receiver.listen().expect("its port");
+        assert!(there(receiver.address).await);
+        assert_eq!(receiver.orders()["A"], [1]);
     }
 
     #[tokio::test]

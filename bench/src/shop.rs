@@ -1,15 +1,27 @@
-//! A client of the public API: what shops, operators and suppliers call, through the gateway.
+//! A client of the public API: what shops, operators and suppliers call, through the gateways.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use futures_util::{StreamExt, stream};
 use platform::http::{OutgoingSettings, outgoing};
+use reqwest::Method;
 use serde_json::{Value, json};
+
+use crate::{doors::Doors, receiver::Receiver};
 
 /// Requests under way at once while data is being prepared.
 const PARALLEL: usize = 32;
 /// Facts travel between services as events; how long the bench waits for one to have arrived.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two tries of a persistent client.
+const PAUSE: Duration = Duration::from_millis(200);
 /// Fen; what priced goods cost.
 pub const PRICE: i64 = 500;
 
@@ -17,39 +29,122 @@ pub const PRICE: i64 = 500;
 #[derive(Clone)]
 pub struct Shop {
     http: reqwest::Client,
-    base: String,
+    doors: Arc<Doors>,
     token: String,
+    /// How long it sends the same request again, under the same idempotency key, until that is accepted.
+    persistence: Duration,
+    failures: Arc<AtomicU64>,
+}
+
+/// Why a request was not accepted.
+enum Refusal {
+    /// Nobody there, a broken connection, a server's own fault: the same request may be sent again.
+    Unsettled(String),
+    Refused(String),
+}
+
+impl Refusal {
+    fn text(self) -> String {
+        match self {
+            Self::Unsettled(text) | Self::Refused(text) => text,
+        }
+    }
 }
 
 impl Shop {
+    /// Signs in at the only door.
     pub async fn sign_in(base: &str, password: &str) -> Result<Self, String> {
+        let door = base.trim_start_matches("http://").parse().map_err(|e| format!("{base}: {e}"))?;
+        Self::through(&[door], password).await
+    }
+
+    /// Signs in; requests take turns at those of the doors that are ready.
+    pub async fn through(doors: &[SocketAddr], password: &str) -> Result<Self, String> {
         let limits = OutgoingSettings { total_timeout_seconds: 120, ..OutgoingSettings::default() };
         let http = outgoing(&limits).build().map_err(|e| e.to_string())?;
-        let mut shop = Self { http, base: base.into(), token: String::new() };
-        let answer =
-            shop.post("/api/access/token", &json!({"account": "admin", "password": password})).await?;
-        shop.token = text(&answer, "/data/token")?;
+        let doors = Doors::watched(doors, &http);
+        let mut shop =
+            Self { http, doors, token: String::new(), persistence: Duration::ZERO, failures: Arc::default() };
+        shop.token = shop.token(password).await?;
         Ok(shop)
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
-        let key = platform::seal::random_token(12);
-        self.send(
-            path,
-            self.http.post(format!("{}{path}", self.base)).header("idempotency-key", key).json(body),
-        )
-        .await
+    /// A further token of the same account.
+    pub async fn token(&self, password: &str) -> Result<String, String> {
+        let answer =
+            self.post("/api/access/token", &json!({"account": "admin", "password": password})).await?;
+        text(&answer, "/data/token")
     }
 
-    async fn send(&self, path: &str, request: reqwest::RequestBuilder) -> Result<Value, String> {
-        let request = if self.token.is_empty() { request } else { request.bearer_auth(&self.token) };
-        let answer = request.send().await.map_err(|e| format!("{path}: {}", e.without_url()))?;
-        let status = answer.status();
-        let body = answer.text().await.map_err(|e| format!("{path}: {}", e.without_url()))?;
-        if !status.is_success() {
-            return Err(format!("{path} answered {status}: {body}"));
+    /// The same client, which sends a request that was not settled again for so long.
+    pub fn persistent(&self, persistence: Duration) -> Self {
+        Self { persistence, ..self.clone() }
+    }
+
+    /// Requests that were not accepted at once, so far.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Value, String> {
+        self.call(Method::GET, path, None).await
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        let key = platform::seal::random_token(12);
+        let started = Instant::now();
+        loop {
+            let mut request = self.http.request(method.clone(), format!("{}{path}", self.doors.next()));
+            if let Some(body) = body {
+                request = request.header("idempotency-key", &key).json(body);
+            }
+            match self.send(path, request).await {
+                Ok(answer) => return Ok(answer),
+                Err(Refusal::Unsettled(_)) if started.elapsed() < self.persistence => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(refusal) => return Err(refusal.text()),
+            }
         }
-        serde_json::from_str(&body).map_err(|e| format!("{path} answered no JSON ({e}): {body}"))
+    }
+
+    async fn send(&self, path: &str, request: reqwest::RequestBuilder) -> Result<Value, Refusal> {
+        // What stands behind the path may be a key.
+        let path = path.split('?').next().unwrap_or(path);
+        let request = if self.token.is_empty() { request } else { request.bearer_auth(&self.token) };
+        let failed = |refusal| {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            refusal
+        };
+        let broken = |e: reqwest::Error| Refusal::Unsettled(format!("{path}: {}", e.without_url()));
+        let answer = request.send().await.map_err(|e| failed(broken(e)))?;
+        let status = answer.status();
+        let body = answer.text().await.map_err(|e| failed(broken(e)))?;
+        if status.is_success() {
+            let read = serde_json::from_str(&body);
+            return read.map_err(|e| Refusal::Refused(format!("{path} answered no JSON ({e}): {body}")));
+        }
+        let told = format!("{path} answered {status}: {body}");
+        // 409: the first request under the same idempotency key is still at work.
+        let again = status.is_server_error() || matches!(status.as_u16(), 409 | 425 | 429);
+        Err(failed(if again { Refusal::Unsettled(told) } else { Refusal::Refused(told) }))
+    }
+
+    /// A partner with goods at `price` and a subscription to its own endpoint; their ids.
+    pub async fn endpoint(
+        &self,
+        receiver: &Receiver,
+        endpoint: u32,
+        price: i64,
+    ) -> Result<(i64, i64), String> {
+        let partner = self.partner(&format!("bench-{endpoint}")).await?;
+        let goods = self.goods(&format!("bench goods {endpoint}"), partner, price).await?;
+        receiver.trust(endpoint, &self.subscribe(partner, &receiver.url(endpoint)).await?)?;
+        Ok((partner, goods))
     }
 
     pub async fn partner(&self, name: &str) -> Result<i64, String> {
@@ -83,12 +178,16 @@ impl Shop {
         Ok(key)
     }
 
-    pub async fn place(&self, goods: i64) -> Result<String, String> {
-        let body = json!({
+    /// An order as shops send it.
+    pub fn order(goods: i64) -> Value {
+        json!({
             "customer": {"mobile": "18434819907", "nick_name": "小明"}, "goods_id": goods, "size": 1,
             "inputs": {"aa": "https://example.com/video/1"}, "need_num_0": 100,
-        });
-        text(&self.post("/api/order", &body).await?, "/data/number")
+        })
+    }
+
+    pub async fn place(&self, goods: i64) -> Result<String, String> {
+        text(&self.post("/api/order", &Self::order(goods)).await?, "/data/number")
     }
 
     pub async fn pay(&self, order: &str) -> Result<(), String> {
@@ -105,16 +204,15 @@ impl Shop {
 
     /// All orders of `goods` that wait for a supplier go to one, in one call; how many.
     pub async fn hand_out(&self, goods: i64, key: &str) -> Result<usize, String> {
-        let path = "/admin_jiuwuxiaohun.php";
-        let url = format!(
-            "{}{path}?m=home&c=api&a=down_orders&state=wks&format=json&goods_id={goods}&apikey={key}",
-            self.base
-        );
-        let answer = self.send(path, self.http.get(url)).await?;
-        match (answer["status"] == true, answer["rows"].as_array()) {
-            (true, Some(rows)) => Ok(rows.len()),
-            _ => Err(format!("down_orders was refused: {answer}")),
-        }
+        let query = format!("a=down_orders&state=wks&format=json&goods_id={goods}");
+        Ok(self.entry(&query, key).await?["rows"].as_array().map_or(0, Vec::len))
+    }
+
+    /// The drop-in entry of suppliers; `query` says what is wanted.
+    pub async fn entry(&self, query: &str, key: &str) -> Result<Value, String> {
+        let path = format!("/admin_jiuwuxiaohun.php?m=home&c=api&{query}&apikey={key}");
+        let answer = self.get(&path).await?;
+        if answer["status"] == true { Ok(answer) } else { Err(format!("{query} was refused: {answer}")) }
     }
 }
 
@@ -128,11 +226,11 @@ async fn until_it_works<T>(mut attempt: impl AsyncFnMut() -> Result<T, String>) 
     }
 }
 
-fn text(answer: &Value, pointer: &str) -> Result<String, String> {
+pub fn text(answer: &Value, pointer: &str) -> Result<String, String> {
     let found = answer.pointer(pointer).and_then(Value::as_str);
     found.map(str::to_owned).ok_or_else(|| format!("no {pointer} in {answer}"))
 }
 
-fn number(answer: &Value, pointer: &str) -> Result<i64, String> {
+pub fn number(answer: &Value, pointer: &str) -> Result<i64, String> {
     answer.pointer(pointer).and_then(Value::as_i64).ok_or_else(|| format!("no {pointer} in {answer}"))
 }

@@ -92,6 +92,11 @@ impl Member {
         self.process.as_ref().map_or(Ok(0.0), Process::cpu_seconds)
     }
 
+    /// All it has printed, in former lives as well.
+    pub fn log(&self) -> String {
+        self.process.as_ref().map(Process::log).unwrap_or_default()
+    }
+
     pub fn log_tail(&self) -> String {
         self.process.as_ref().map_or_else(|| "(not running)".into(), Process::log_tail)
     }

@@ -1,6 +1,7 @@
 //! The system under test: our binaries with data, names and secrets of their own for one run.
 
 mod member;
+mod own;
 mod servers;
 
 use std::{
@@ -18,6 +19,7 @@ use crate::{
     tools,
 };
 pub use member::Member;
+pub use own::{Kind, OwnServers};
 pub use servers::{Broker, Servers, Urls};
 
 const PATIENCE: Duration = Duration::from_secs(60);

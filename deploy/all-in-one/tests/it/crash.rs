@@ -7,20 +7,21 @@ use testing::{CallbackReceiver, Client, wait_at_most};
 
 use crate::system::{PASSWORD, System};
 
-struct Shop {
+/// The operator, at one door.
+pub struct Shop {
     client: Client,
     token: String,
 }
 
 impl Shop {
-    async fn sign_in(system: &System) -> Self {
-        let client = Client::plain(&system.url);
+    pub async fn sign_in(url: &str) -> Self {
+        let client = Client::plain(url);
         let body = json!({"account": "admin", "password": PASSWORD});
         let answer = client.post("/api/access/token").json(&body).send().await.expect_status(200).json();
         Self { client, token: answer["data"]["token"].as_str().unwrap().into() }
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Value {
+    pub async fn post(&self, path: &str, body: &Value) -> Value {
         self.client
             .post(path)
             .bearer(&self.token)
@@ -32,12 +33,22 @@ impl Shop {
             .json()
     }
 
+    /// Goods of a new partner that subscribes to its orders, with its receiver on `inbox_port`.
+    pub async fn subscribed_goods(&self, inbox_port: u16) -> i64 {
+        let partner = json!({"name": "p", "login": "crash-partner", "password": "a-long-enough-word"});
+        let partner = self.post("/api/partner", &partner).await["data"]["id"].as_i64().unwrap();
+        let url = format!("http://127.0.0.1:{inbox_port}/callback");
+        let subscription = json!({"partner_id": partner, "url": url, "dialect": "standard", "types": [1, 2]});
+        self.post("/api/callback/subscription", &subscription).await;
+        self.service_goods(partner).await
+    }
+
     async fn service_goods(&self, partner: i64) -> i64 {
         let goods = json!({"name": "crash", "kind": "service", "price": 100, "partner_id": partner, "initial_state": "wks"});
         self.post("/api/goods", &goods).await["data"]["id"].as_i64().unwrap()
     }
 
-    async fn paid_order(&self, goods: i64) -> String {
+    pub async fn paid_order(&self, goods: i64) -> String {
         let order = json!({"customer": {"mobile": "13800000000", "nick_name": "k"}, "goods_id": goods, "size": 1,
             "inputs": {"aa": "x"}});
         let number = self.post("/api/order", &order).await["data"]["number"].as_str().unwrap().to_owned();
@@ -47,7 +58,7 @@ impl Shop {
 }
 
 /// (order number, order_seq) of what a receiver got, in order of arrival.
-fn arrived(receiver: &CallbackReceiver) -> Vec<(String, i64)> {
+pub fn arrived(receiver: &CallbackReceiver) -> Vec<(String, i64)> {
     let of = |body: &[u8]| {
         let data = serde_json::from_slice::<Value>(body).unwrap()["data"].clone();
         (data["number"].as_str().unwrap().to_owned(), data["order_seq"].as_i64().unwrap())
@@ -58,13 +69,8 @@ fn arrived(receiver: &CallbackReceiver) -> Vec<(String, i64)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callbacks_survive_kill_9_of_everything_between_change_and_delivery() {
     let mut system = System::start().await;
-    let shop = Shop::sign_in(&system).await;
-    let partner = json!({"name": "p", "login": "crash-partner", "password": "a-long-enough-word"});
-    let partner = shop.post("/api/partner", &partner).await["data"]["id"].as_i64().unwrap();
-    let url = format!("http://127.0.0.1:{}/callback", system.inbox_port);
-    let subscription = json!({"partner_id": partner, "url": url, "dialect": "standard", "types": [1, 2]});
-    shop.post("/api/callback/subscription", &subscription).await;
-    let goods = shop.service_goods(partner).await;
+    let shop = Shop::sign_in(&system.url).await;
+    let goods = shop.subscribed_goods(system.inbox_port).await;
     let mut numbers = Vec::new();
     for _ in 0..5 {
         // Nobody listens at the receiver's port yet; the process dies right after the answer.

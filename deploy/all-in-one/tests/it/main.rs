@@ -11,6 +11,7 @@ mod hostile;
 mod observe;
 mod partners;
 mod process;
+mod replicas;
 mod start;
 mod story;
 mod system;

@@ -13,16 +13,54 @@ use crate::process::{Process, binary, free_port, run};
 /// Password of `admin` in these systems.
 pub const PASSWORD: &str = "correct-horse-battery";
 
+/// The binary that clients talk to in the distributed mode.
+pub const GATEWAY: &str = "gateway";
+
 /// A running system behind its gateway.
 pub struct System {
+    /// Of the first gateway.
     pub url: String,
     pub inbox_port: u16,
     processes: Vec<Process>,
+    /// What the processes were started as.
+    slots: Vec<Slot>,
     environment: BTreeMap<String, String>,
-    /// Of every process, the gateway's included.
-    urls: Vec<String>,
     folder: tempfile::TempDir,
-    gateway_port: u16,
+}
+
+/// The place of one process.
+#[derive(Clone)]
+struct Slot {
+    binary: &'static str,
+    port: u16,
+    more: Vec<(String, String)>,
+}
+
+impl Slot {
+    fn new(binary: &'static str) -> Self {
+        Self { binary, port: free_port(), more: Vec::new() }
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+/// The processes of a system, services first, so many of each.
+fn slots(replicas: usize) -> Vec<Slot> {
+    if Mode::current() == Mode::Embedded {
+        return vec![Slot::new("baodan")];
+    }
+    let (mut slots, mut upstreams) = (Vec::new(), Vec::new());
+    for binary in ["auth-service", "report-service", "order-service", "sync-service"] {
+        let replicas: Vec<Slot> = (0..replicas).map(|_| Slot::new(binary)).collect();
+        let service = binary.trim_end_matches("-service").to_uppercase();
+        let urls: Vec<String> = replicas.iter().map(Slot::url).collect();
+        upstreams.push((format!("BAODAN_GATEWAY__UPSTREAMS__{service}"), urls.join(",")));
+        slots.extend(replicas);
+    }
+    slots.extend((0..replicas).map(|_| Slot { more: upstreams.clone(), ..Slot::new(GATEWAY) }));
+    slots
 }
 
 impl System {
@@ -33,19 +71,19 @@ impl System {
 
     /// The same with more variables.
     pub async fn with(more: &[(&str, &str)]) -> Self {
+        Self::replicated(1, more).await
+    }
+
+    /// The same with so many replicas of each process.
+    pub async fn replicated(replicas: usize, more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (gateway_port, inbox_port) = (free_port(), free_port());
+        let inbox_port = free_port();
         let mut environment = environment(&folder, inbox_port);
         environment.extend(more.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
-        let mut system = Self {
-            url: format!("http://127.0.0.1:{gateway_port}"),
-            inbox_port,
-            processes: Vec::new(),
-            environment,
-            urls: Vec::new(),
-            folder,
-            gateway_port,
-        };
+        let slots = slots(replicas);
+        let door = slots.iter().find(|s| [GATEWAY, "baodan"].contains(&s.binary)).unwrap();
+        let mut system =
+            Self { url: door.url(), inbox_port, processes: Vec::new(), slots, environment, folder };
         system.boot().await;
         system
     }
@@ -53,45 +91,46 @@ impl System {
     /// Starts every process (again) on the same data.
     pub async fn boot(&mut self) {
         self.processes.clear();
-        self.urls.clear();
-        match Mode::current() {
-            Mode::Embedded => self.spawn("baodan", self.gateway_port, &[]),
-            Mode::Distributed => {
-                let ports: Vec<(&str, u16)> =
-                    ["auth", "report", "order", "sync"].into_iter().map(|s| (s, free_port())).collect();
-                for (service, port) in &ports {
-                    self.spawn(&format!("{service}-service"), *port, &[]);
-                }
-                let upstreams: Vec<(String, String)> = ports
-                    .iter()
-                    .map(|(s, port)| {
-                        (
-                            format!("BAODAN_GATEWAY__UPSTREAMS__{}", s.to_uppercase()),
-                            format!("http://127.0.0.1:{port}"),
-                        )
-                    })
-                    .collect();
-                for (_, port) in &ports {
-                    ready(&format!("http://127.0.0.1:{port}"), &mut self.processes).await;
-                }
-                self.spawn("gateway", self.gateway_port, &upstreams);
-            }
+        // A gateway is ready when it has the policy, so it comes last.
+        for index in 0..self.slots.len() {
+            let process = self.spawn(index);
+            self.processes.push(process);
         }
-        let url = self.url.clone();
-        ready(&url, &mut self.processes).await;
+        for index in 0..self.slots.len() {
+            self.until_ready(index).await;
+        }
     }
 
-    fn spawn(&mut self, name: &str, port: u16, more: &[(String, String)]) {
-        self.urls.push(format!("http://127.0.0.1:{port}"));
-        let mut command = Command::new(binary(name));
-        command
-            .current_dir(self.folder.path())
-            .env_clear()
-            .envs(&self.environment)
-            .envs(more.iter().map(|(k, v)| (k.as_str(), v.as_str())))
-            .env("BAODAN_LISTEN", format!("127.0.0.1:{port}"));
-        let log = self.folder.path().join(format!("{name}.log"));
-        self.processes.push(Process::start(name, &mut command, log));
+    /// SIGTERM to one process, which must end in order; then it is started again.
+    pub async fn restart(&mut self, index: usize) {
+        let process = &mut self.processes[index];
+        let status = process.terminate().await;
+        assert!(status.success(), "{} ended with {status}:\n{}", process.name(), process.log());
+        self.processes[index] = self.spawn(index);
+        self.until_ready(index).await;
+    }
+
+    /// The places of the processes of that name.
+    pub fn places(&self, binary: &str) -> Vec<usize> {
+        (0..self.slots.len()).filter(|i| self.slots[*i].binary == binary).collect()
+    }
+
+    /// Where the process at that place answers.
+    pub fn url_of(&self, index: usize) -> String {
+        self.slots[index].url()
+    }
+
+    fn spawn(&self, index: usize) -> Process {
+        let slot = &self.slots[index];
+        let mut command = self.command(slot.binary);
+        command.envs(slot.more.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+        command.env("BAODAN_LISTEN", format!("127.0.0.1:{}", slot.port));
+        let log = self.folder.path().join(format!("{}-{index}.log", slot.binary));
+        Process::start(slot.binary, &mut command, log)
+    }
+
+    async fn until_ready(&mut self, index: usize) {
+        ready(&self.slots[index].url(), &mut self.processes).await;
     }
 
     /// kill -9 of every process.
@@ -122,7 +161,7 @@ impl System {
     /// The names of all metrics that the processes tell.
     pub async fn metrics(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
-        for url in &self.urls {
+        for url in self.slots.iter().map(Slot::url) {
             let text = testing::Client::plain(url).get("/metrics").send().await.expect_status(200).text();
             let lines = text.lines().filter(|line| !line.starts_with('#'));
             names.extend(lines.filter_map(|line| line.split(['{', ' ']).next().map(str::to_owned)));
@@ -178,6 +217,8 @@ fn environment(folder: &tempfile::TempDir, inbox_port: u16) -> BTreeMap<String, 
         ("BAODAN_KEYS__ENVELOPE".into(), format!("e1:{}", secret())),
         ("BAODAN_KEYS__INTERNAL".into(), secret()),
         ("BAODAN_HTTP_WORKERS".into(), "1".into()),
+        // Nobody takes over, so there is nothing to wait for.
+        ("BAODAN_DRAIN_SECONDS".into(), "0".into()),
         // A receiver that was down is tried again within the patience of a test.
         ("BAODAN_CALLBACK__RETRY_SCHEDULE_SECONDS".into(), ["1"; 60].join(",")),
     ]);

@@ -22,8 +22,9 @@ use crate::{
     db::{Db, WriteTx},
 };
 
-/// How long a runner may be silent before another takes over.
-pub const LOCK_MS: i64 = 60_000;
+/// How long a runner may be silent before another takes over. Short, because a client whose request died with its
+/// process meets 409 for so long; safe, because whoever was only slow is fenced off.
+pub const LOCK_MS: i64 = 10_000;
 /// How long an answer is kept.
 pub const KEEP_MS: i64 = 24 * 60 * 60 * 1000;
 /// Rows one statement of [`purge`] deletes, and statements one call makes.

@@ -60,7 +60,7 @@ impl<'a> Stage<'a> {
         endpoints: u32,
     ) -> Result<(Shop, String, i64, Vec<i64>), String> {
         let shop = Shop::sign_in(&system.url, &system.password).await?;
-        let partners = stream::iter((1..=endpoints).map(|endpoint| partner(&shop, receiver, endpoint)));
+        let partners = stream::iter((1..=endpoints).map(|endpoint| shop.endpoint(receiver, endpoint, 0)));
         let partners: Vec<_> = partners.buffered(4).collect().await;
         let partners = partners.into_iter().collect::<Result<Vec<(i64, i64)>, String>>()?;
         let first = partners.first().ok_or("no endpoints")?.0;
@@ -130,12 +130,4 @@ impl<'a> Stage<'a> {
             claimed_seconds,
         })
     }
-}
-
-/// A partner with free goods and a subscription to its own endpoint.
-async fn partner(shop: &Shop, receiver: &Receiver, endpoint: u32) -> Result<(i64, i64), String> {
-    let partner = shop.partner(&format!("bench-{endpoint}")).await?;
-    let goods = shop.goods(&format!("bench goods {endpoint}"), partner, 0).await?;
-    receiver.trust(endpoint, &shop.subscribe(partner, &receiver.url(endpoint)).await?)?;
-    Ok((partner, goods))
 }

@@ -68,16 +68,13 @@ async fn a_rolling_restart_under_load_refuses_and_loses_nothing() {
     let mut system = System::replicated(2, &[("BAODAN_DRAIN_SECONDS", DRAIN_SECONDS)]).await;
     let receiver = CallbackReceiver::start_on(system.inbox_port).await;
     let gateways = system.places(GATEWAY);
-    let shops = [
-        Shop::sign_in(&system.url_of(gateways[0])).await,
-        Shop::sign_in(&system.url_of(gateways[1])).await,
-    ];
+    let shops =
+        [Shop::sign_in(&system.url_of(gateways[0])).await, Shop::sign_in(&system.url_of(gateways[1])).await];
     let goods = shops[0].subscribed_goods(system.inbox_port).await;
     let doors = Arc::new(Doors { shops, state: Mutex::default() });
     let stop = Arc::new(AtomicBool::new(false));
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|_| lifecycle::spawn(order(Arc::clone(&doors), goods, Arc::clone(&stop))))
-        .collect();
+    let clients: Vec<_> =
+        (0..CLIENTS).map(|_| lifecycle::spawn(order(Arc::clone(&doors), goods, Arc::clone(&stop)))).collect();
     for service in ["order-service", "sync-service", "auth-service"] {
         for place in system.places(service) {
             system.restart(place).await;

@@ -162,7 +162,7 @@ impl System {
     pub async fn metrics(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         for url in self.slots.iter().map(Slot::url) {
-            let text = testing::Client::plain(url).get("/metrics").send().await.expect_status(200).text();
+            let text = testing::Client::plain(&url).get("/metrics").send().await.expect_status(200).text();
             let lines = text.lines().filter(|line| !line.starts_with('#'));
             names.extend(lines.filter_map(|line| line.split(['{', ' ']).next().map(str::to_owned)));
         }

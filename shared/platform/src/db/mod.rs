@@ -4,8 +4,10 @@
 //! Invariant: every write goes through [`Db::write_tx`]. Raw `begin`/`transaction` is forbidden by clippy:
 //! with SQLite's default begin most concurrent read-then-write transactions fail.
 
+pub mod copy;
 pub mod lease;
 mod migrate;
+pub mod partitions;
 mod settings;
 mod write_tx;
 

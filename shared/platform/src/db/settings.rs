@@ -20,6 +20,9 @@ pub struct DatabaseSettings {
     pub acquire_timeout_seconds: u64,
     /// Apply pending migrations at the start; otherwise a service with pending ones refuses to start.
     pub auto_migrate: bool,
+    /// Full months of orders and the like that stay attached on PostgreSQL; older ones are detached to be archived.
+    /// 0 = all stay.
+    pub keep_months: u32,
 }
 
 impl Default for DatabaseSettings {
@@ -32,6 +35,7 @@ impl Default for DatabaseSettings {
             start_patience_seconds: 30,
             acquire_timeout_seconds: 10,
             auto_migrate: true,
+            keep_months: 0,
         }
     }
 }
@@ -77,6 +81,12 @@ impl DatabaseSettings {
             && !schema.replace("{service}", "x").chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         {
             problems.push("database.schema may hold letters, digits, _ and {service} only".into());
+        }
+        if !matches!(self.keep_months, 0 | 3..=1200) {
+            problems.push(
+                "database.keep_months must be 0 (keep all) or 3 to 1200 (BAODAN_DATABASE__KEEP_MONTHS)"
+                    .into(),
+            );
         }
         if self.max_connections < 2 {
             problems.push("database.max_connections must be at least 2".into());

@@ -7,4 +7,5 @@ mod fuzz;
 mod leases;
 mod migrations;
 mod outbox_inbox;
+mod partitions;
 mod transactions;

@@ -4,14 +4,16 @@ use actix_web::web;
 use contracts::routes::ServiceName;
 use platform::{
     Platform, Service,
+    db::partitions,
     inbox::InboxConsumer,
     service::{Shared, StartError},
 };
 use utoipa::OpenApi;
 
 use crate::{
-    admin_orders, admin_orders::pages::Pages, customers, goods, intake, intake::Numbers, invoices,
-    lifecycle::Lifecycle, migrations::Migrator, partners, readings, requests, stats, stats::Stats, supplier,
+    admin_orders, admin_orders::pages::Pages, customers, entities, goods, intake, invoices,
+    lifecycle::Lifecycle, migrations::Migrator, numbers::Numbers, partners, readings, requests, stats,
+    stats::Stats, supplier,
 };
 
 /// What every handler and job of this service is given. Cheap to clone.
@@ -63,6 +65,8 @@ struct ApiDoc;
 /// The database cannot be used, or the internal key is missing.
 pub async fn build(shared: &Shared) -> Result<Service, StartError> {
     let platform = Platform::start::<Migrator>(shared, ServiceName::Order).await?;
+    let (db, clock) = (&platform.db, &platform.clock);
+    partitions::at_start(db, clock, &entities::MONTHLY).await;
     let secret = shared.settings.keys.internal.as_ref();
     let secret = secret.ok_or_else(|| StartError::Settings("keys.internal is missing".into()))?;
     let pages = Pages::new(platform.db.clone(), platform.clock.clone());
@@ -73,7 +77,6 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
         pages,
         platform: platform.clone(),
     };
-    let (db, clock) = (&platform.db, &platform.clock);
     let reports = goods::events::Reports { clock: clock.clone() };
     let partners = partners::events::Partners { clock: clock.clone() };
     let white_list = customers::events::WhiteList { platform: platform.clone() };
@@ -87,6 +90,7 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
     ];
     let mut workers = supplier::jobs::workers(&ctx);
     workers.push(intake::jobs::timeouts(ctx.clone()));
+    workers.push(partitions::worker(db, clock, &entities::MONTHLY, shared.settings.database.keep_months));
     let data = web::Data::new(ctx);
     let configure = move |cfg: &mut web::ServiceConfig| {
         cfg.app_data(data.clone());

@@ -1,7 +1,7 @@
 //! Orders and what they need: goods, customers, the two states of an order, the suppliers' entry.
 //!
-//! Tables: `goods`, `customer`, `orders`, `order_history`, `late_payment`, `invoice`, `supplier_key`,
-//! `supplier_batch`, `partner_goods`, `white_list_grant`.
+//! Tables: `goods`, `customer`, `orders` and `order_history` (both by month on PostgreSQL), `order_outer_id`,
+//! `late_payment`, `invoice`, `supplier_key`, `supplier_batch`, `partner_goods`, `white_list_grant`.
 //! Events in: `report.changed` (goods in step), `key.changed` (who may download),
 //! `partner.changed` (whose goods), `reading.used`, `whitelist.changed` and `whitelist.batch_changed` (readers are
 //! customers). Events out: `order.state_changed`, written by `lifecycle` in the transaction of each change,
@@ -18,6 +18,7 @@ mod intake;
 mod invoices;
 pub mod lifecycle;
 mod migrations;
+mod numbers;
 mod partners;
 mod readings;
 mod requests;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     app::Ctx,
-    customers, intake,
+    customers, numbers,
     wire::{self, Days, Paging},
 };
 
@@ -129,10 +129,10 @@ async fn answer(ctx: &Ctx, customer_id: Option<i64>, filter: OrderFilter) -> Res
     let paging = Paging { page: filter.page, limit: filter.limit };
     let days = Days { start: filter.start_date, end: filter.end_date };
     let (from, below) = days.window(&ctx.platform).ids();
-    let found = match intake::ids_of_numbers(&filter.number) {
+    let found = match numbers::ids_of_numbers(&filter.number) {
         None => Found { total: 0, rows: Vec::new() },
         Some((first, end)) => {
-            let rest = filter.number.len() > intake::TIME_DIGITS;
+            let rest = filter.number.len() > numbers::TIME_DIGITS;
             let narrow = Narrow {
                 customer_id,
                 state: filter.state,

@@ -7,7 +7,7 @@ use crate::entities::{order_history, orders};
 /// # Errors
 /// The database.
 pub async fn by_number<C: ConnectionTrait>(conn: &C, number: &str) -> Result<Option<orders::Model>, DbErr> {
-    orders::Entity::find().filter(orders::Column::Number.eq(number)).one(conn).await
+    orders::numbered(number).one(conn).await
 }
 
 /// Changes of an order after `seq`, oldest first.

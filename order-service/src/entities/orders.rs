@@ -2,7 +2,9 @@ use contracts::{
     events::{CustomerSummary, GoodsSummary, OrderRow, PaymentSummary},
     order_state::{FulfilState, PaymentState},
 };
-use sea_orm::entity::prelude::*;
+use sea_orm::{Select, entity::prelude::*};
+
+use crate::numbers;
 
 /// An order. Customer and goods are copied as they were when it was placed: what was bought does not change
 /// with its title, and no list needs a join.
@@ -84,6 +86,16 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// The order of this number; its millisecond leads to one partition.
+pub fn numbered(number: &str) -> Select<Entity> {
+    // No number of ours: an empty stretch of ids.
+    let (first, behind) = numbers::window(number).unwrap_or_default();
+    Entity::find()
+        .filter(Column::Number.eq(number))
+        .filter(Column::Id.gte(first))
+        .filter(Column::Id.lt(behind))
+}
 
 impl Model {
     pub fn payment_state(&self) -> PaymentState {

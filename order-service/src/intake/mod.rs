@@ -8,5 +8,3 @@ pub mod jobs;
 mod rules;
 mod service;
 mod store;
-
-pub use rules::{Numbers, TIME_DIGITS, ids_of_numbers};

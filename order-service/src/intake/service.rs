@@ -67,8 +67,8 @@ pub async fn place(
     if let Some((zh, en)) = goods::closed(&goods) {
         return Err(PlaceError::Closed(zh, en));
     }
-    if let Some(known) = store::by_outer_id(tx, goods.partner_id, &wish.outer_id).await? {
-        return Err(PlaceError::Exists { number: known.number });
+    if let Some(number) = store::by_outer_id(tx, goods.partner_id, &wish.outer_id).await? {
+        return Err(PlaceError::Exists { number });
     }
     let customer = match &wish.customer {
         Who::Known(id) => customers::find(tx, *id).await?.ok_or(PlaceError::NoCustomer)?,
@@ -80,7 +80,7 @@ pub async fn place(
         // Two at once with one outer_id: the index decides. The winner has committed, so another connection sees it.
         Err(LifecycleError::Db(e)) if is_unique(&e) => {
             match store::by_outer_id(ctx.platform.db.conn(), partner_id, &wish.outer_id).await? {
-                Some(known) => Err(PlaceError::Exists { number: known.number }),
+                Some(number) => Err(PlaceError::Exists { number }),
                 None => Err(e.into()),
             }
         }

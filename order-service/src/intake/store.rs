@@ -1,7 +1,7 @@
 use platform::db::WriteTx;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, Statement};
 
-use crate::entities::orders;
+use crate::entities::order_outer_id;
 
 /// The next short number for suppliers. On SQLite the transaction is the only writer, so the largest is the last.
 pub(super) async fn next_service_no(tx: &WriteTx) -> Result<i64, DbErr> {
@@ -14,18 +14,14 @@ pub(super) async fn next_service_no(tx: &WriteTx) -> Result<i64, DbErr> {
     row.ok_or_else(|| DbErr::RecordNotFound("a service number".into()))?.try_get("", "n")
 }
 
-/// The partner's order with this outer id.
+/// Number of the partner's order with this outer id.
 pub(super) async fn by_outer_id<C: ConnectionTrait>(
     conn: &C,
     partner_id: i64,
     outer_id: &str,
-) -> Result<Option<orders::Model>, DbErr> {
-    orders::Entity::find()
-        .filter(orders::Column::PartnerId.eq(partner_id))
-        .filter(orders::Column::OuterId.eq(outer_id))
-        .filter(orders::Column::OuterId.ne(""))
-        .one(conn)
-        .await
+) -> Result<Option<String>, DbErr> {
+    let known = order_outer_id::Entity::find_by_id((partner_id, outer_id.to_owned())).one(conn).await?;
+    Ok(known.map(|k| k.number))
 }
 
 /// Is any unpaid order past its end? One probe of `orders_due`, however many are open.

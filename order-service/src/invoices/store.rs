@@ -1,7 +1,7 @@
 use platform::db::WriteTx;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QuerySelect, sea_query::OnConflict,
+    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QuerySelect,
+    sea_query::OnConflict,
 };
 
 use crate::entities::{
@@ -19,7 +19,7 @@ pub async fn find<C: ConnectionTrait>(conn: &C, order_id: i64) -> Result<Option<
 
 /// The order under a lock: no refund may happen between the check and the invoice.
 pub(super) async fn lock_order(tx: &WriteTx, number: &str) -> Result<Option<orders::Model>, DbErr> {
-    orders::Entity::find().filter(orders::Column::Number.eq(number)).lock_exclusive().one(tx).await
+    orders::numbered(number).lock_exclusive().one(tx).await
 }
 
 /// Writes the invoice; one that is there keeps the time it was made.

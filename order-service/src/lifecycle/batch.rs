@@ -1,6 +1,8 @@
 //! Many orders at once: hand-outs and time-outs. One `UPDATE … RETURNING` takes the rows (nobody waits
 //! for rows another holds, nobody gets them twice), then one statement for the history, one for the outbox.
 
+use std::collections::BTreeMap;
+
 use contracts::{
     events::{OrderStateChanged, PreviousStates},
     identity::Actor,
@@ -14,7 +16,7 @@ use super::{
     service::{By, Lifecycle, LifecycleError},
     store,
 };
-use crate::entities::orders;
+use crate::{entities::orders, numbers};
 
 /// A stretch of order ids, both ends excluded, and from which end it is taken.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +57,8 @@ fn pick_and_set<C: ConnectionTrait>(conn: &C, set: &str, pick: &str) -> (DbBacke
     let sql = match backend {
         DbBackend::Postgres => format!(
             "WITH picked AS MATERIALIZED (SELECT id FROM orders WHERE {pick} FOR UPDATE SKIP LOCKED)
-             UPDATE orders AS o SET {set} FROM picked WHERE o.id = picked.id RETURNING o.*"
+             UPDATE orders AS o SET {set} FROM picked WHERE o.id = picked.id
+                AND o.id >= (SELECT min(id) FROM picked) AND o.id <= (SELECT max(id) FROM picked) RETURNING o.*"
         ),
         _ => format!(
             "UPDATE orders AS o SET {set} WHERE id IN (SELECT id FROM orders WHERE {pick}) RETURNING *"
@@ -186,13 +189,18 @@ impl Lifecycle {
         store::end_lease(tx, batch_id).await
     }
 
-    /// Follows the readings that orders paid for: `rows` is a JSON list of `[number, left]`, each order once; a
-    /// figure that is higher than what is known changes nothing. No change of state.
+    /// Follows the readings that orders paid for: what is left, by order number. A figure that is higher than what
+    /// is known changes nothing, and so does a number that is none. No change of state.
     ///
     /// # Errors
     /// The database.
-    pub async fn readings_left(&self, tx: &WriteTx, rows: &str) -> Result<(), DbErr> {
-        store::set_left(tx, rows).await
+    pub async fn readings_left(&self, tx: &WriteTx, left: &BTreeMap<String, i64>) -> Result<(), DbErr> {
+        let row = |(number, left): (&String, &i64)| {
+            numbers::window(number).map(|(first, behind)| (number.clone(), *left, first, behind))
+        };
+        let rows: Vec<(String, i64, i64, i64)> = left.iter().filter_map(row).collect();
+        let rows = serde_json::to_string(&rows).map_err(|e| DbErr::Custom(e.to_string()))?;
+        store::set_left(tx, &rows).await
     }
 
     async fn record_all(

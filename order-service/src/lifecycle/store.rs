@@ -5,11 +5,11 @@ use sea_orm::{
     IntoActiveModel, QueryFilter, QuerySelect, Statement, Value, sea_query::Expr,
 };
 
-use crate::entities::{late_payment, orders};
+use crate::entities::{late_payment, order_outer_id, orders};
 
 /// The order under a lock, so that what is decided on it still holds when it is saved.
 pub(super) async fn lock_by_number(tx: &WriteTx, number: &str) -> Result<Option<orders::Model>, DbErr> {
-    orders::Entity::find().filter(orders::Column::Number.eq(number)).lock_exclusive().one(tx).await
+    orders::numbered(number).lock_exclusive().one(tx).await
 }
 
 pub(super) async fn lock_by_service_no(
@@ -25,6 +25,16 @@ pub(super) async fn lock_by_service_no(
 }
 
 pub(super) async fn insert(tx: &WriteTx, order: &orders::Model) -> Result<(), DbErr> {
+    if !order.outer_id.is_empty() {
+        let row = order_outer_id::Model {
+            partner_id: order.partner_id,
+            outer_id: order.outer_id.clone(),
+            number: order.number.clone(),
+        };
+        order_outer_id::Entity::insert(row.into_active_model().reset_all())
+            .exec_without_returning(tx)
+            .await?;
+    }
     orders::Entity::insert(order.clone().into_active_model().reset_all())
         .exec_without_returning(tx)
         .await
@@ -189,14 +199,16 @@ pub(super) async fn end_lease(tx: &WriteTx, batch_id: i64) -> Result<u64, DbErr>
     Ok(done.rows_affected)
 }
 
-/// Sets what is used of orders' readings from what is left. `rows` is a JSON list of `[number, left]`, each
-/// order once; a figure that is higher than what is known changes nothing.
+/// Sets what is used of orders' readings from what is left. `rows` is a JSON list of `[number, left, first id,
+/// id behind the last]`, each order once; a figure that is higher than what is known changes nothing.
 pub(super) async fn set_left(tx: &WriteTx, rows: &str) -> Result<(), DbErr> {
     let (backend, sql) = db::dialect(
         tx,
         "UPDATE orders SET read_used = read_quota - v.rest
-            FROM (SELECT e->>0 AS number, (e->>1)::bigint AS rest FROM json_array_elements($1::json) AS e) AS v
-            WHERE orders.number = v.number AND v.rest >= 0 AND read_quota - v.rest > read_used",
+            FROM (SELECT e->>0 AS number, (e->>1)::bigint AS rest, (e->>2)::bigint AS first, (e->>3)::bigint AS behind
+                FROM json_array_elements($1::json) AS e) AS v
+            WHERE orders.number = v.number AND orders.id >= v.first AND orders.id < v.behind
+                AND v.rest >= 0 AND read_quota - v.rest > read_used",
         "UPDATE orders SET read_used = read_quota - v.rest
             FROM (SELECT json_extract(value, '$[0]') AS number, json_extract(value, '$[1]') AS rest
                 FROM json_each($1)) AS v

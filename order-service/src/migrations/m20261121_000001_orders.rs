@@ -1,5 +1,8 @@
+use platform::db::partitions;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait::async_trait};
+
+use crate::entities::MONTHLY;
 
 pub struct Migration;
 
@@ -18,10 +21,18 @@ impl MigrationTrait for Migration {
         platform::db::script(manager, &sql).await?;
         if postgres {
             manager.get_connection().execute_unprepared("CREATE SEQUENCE order_service_no").await?;
+            partitions::prepare(manager, &MONTHLY).await
+        } else {
+            manager.get_connection().execute_unprepared(WHOLE).await.map(|_| ())
         }
-        Ok(())
     }
 }
+
+/// On PostgreSQL each partition has these for itself (`entities::MONTHLY`).
+const WHOLE: &str = "
+CREATE UNIQUE INDEX orders_number ON orders (number);
+CREATE UNIQUE INDEX orders_service_no ON orders (service_no) WHERE service_no > 0;
+";
 
 const TABLES: &str = r#"
 CREATE TABLE goods (
@@ -76,7 +87,7 @@ CREATE INDEX white_list_grant_time ON white_list_grant (granted_at, customer_id)
 
 CREATE TABLE orders (
     id BIGINT NOT NULL PRIMARY KEY,
-    number {{bytes}} NOT NULL UNIQUE,
+    number {{bytes}} NOT NULL,
     service_no BIGINT NOT NULL DEFAULT 0,
     version BIGINT NOT NULL,
     state SMALLINT NOT NULL CHECK (state IN (1, 2, 3)),
@@ -135,9 +146,7 @@ CREATE TABLE orders (
     -- 0 no readings, 1 used up, 2 in use: a column, so that only the last reading touches an index.
     usage SMALLINT GENERATED ALWAYS AS
         (CASE WHEN read_quota = 0 THEN 0 WHEN read_used = read_quota THEN 1 ELSE 2 END) STORED
-);
-CREATE UNIQUE INDEX orders_service_no ON orders (service_no) WHERE service_no > 0;
-CREATE UNIQUE INDEX orders_outer_id ON orders (partner_id, outer_id) WHERE outer_id <> '';
+) {{by_month id}};
 -- A supplier's poll and its claim: one probe when there is nothing new.
 CREATE INDEX orders_work ON orders (goods_id, fulfil_state, id) WHERE fulfil_state IS NOT NULL;
 -- The time-outs: one probe however many orders are open.
@@ -168,6 +177,14 @@ CREATE TABLE order_history (
     reason TEXT NOT NULL DEFAULT '',
     changed TEXT NOT NULL DEFAULT '{}',
     PRIMARY KEY (order_id, seq)
+) {{by_month order_id}};
+
+-- Unique for each partner over all months.
+CREATE TABLE order_outer_id (
+    partner_id BIGINT NOT NULL,
+    outer_id {{bytes}} NOT NULL,
+    number TEXT NOT NULL,
+    PRIMARY KEY (partner_id, outer_id)
 );
 
 CREATE TABLE late_payment (

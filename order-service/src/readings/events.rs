@@ -32,7 +32,7 @@ impl Consumer for Readings {
             }
             customers::note_reviews(tx, &json(&read_at)?).await?;
             if !left.is_empty() {
-                self.lifecycle.readings_left(tx, &json(&left)?).await?;
+                self.lifecycle.readings_left(tx, &left).await?;
             }
             Ok(())
         })

@@ -11,6 +11,7 @@ mod goods;
 mod intake;
 mod life;
 mod lists;
+mod months;
 mod races;
 mod stats;
 mod supplier;

@@ -196,14 +196,18 @@ async fn add(db: &Db, table: &Monthly, month: Month) -> Result<bool, DbErr> {
     }
     let Monthly { table: parent, column, .. } = table;
     let (from, to) = (month.floor(), month.plus(1).floor());
-    let like = "INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE";
+    let like = "INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE";
     tx.execute_unprepared(&format!("CREATE TABLE {name} (LIKE {parent} {like})")).await?;
     // Nobody may add to DEFAULT what the new month should hold.
     tx.execute_unprepared(&format!("LOCK TABLE {parent}_default IN ACCESS EXCLUSIVE MODE")).await?;
     let stray = format!("{parent}_default WHERE {column} >= {from} AND {column} < {to}");
     if any(&tx, &format!("SELECT 1 AS one FROM {stray} LIMIT 1")).await? {
-        let moved =
-            format!("WITH moved AS (DELETE FROM {stray} RETURNING *) INSERT INTO {name} SELECT * FROM moved");
+        // What is generated is generated again.
+        let columns = columns(&tx, parent).await?;
+        let moved = format!(
+            "WITH moved AS (DELETE FROM {stray} RETURNING *)
+             INSERT INTO {name} ({columns}) SELECT {columns} FROM moved"
+        );
         let rows = tx.execute_unprepared(&moved).await?.rows_affected();
         tracing::warn!(partition = name, rows, "rows were moved from the default partition into their month");
     }
@@ -282,6 +286,14 @@ async fn detach(db: &Db, tables: &[Monthly], month: Month) -> Result<Vec<String>
     tx.commit().await?;
     tracing::warn!(tables = ?names, "a month beyond the retention was detached: archive these tables, then drop them");
     Ok(names)
+}
+
+/// The columns of a table that are written, comma-separated.
+async fn columns(tx: &WriteTx, table: &str) -> Result<String, DbErr> {
+    let sql = "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) AS names FROM pg_attribute
+        WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''";
+    let row = tx.query_one_raw(statement(sql, [table.into()])).await?;
+    row.ok_or_else(|| DbErr::RecordNotFound(table.into()))?.try_get("", "names")
 }
 
 /// The months that are attached.

@@ -48,7 +48,8 @@ impl MigrationTrait for SplitTables {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         script(
             manager,
-            "CREATE TABLE measure (id BIGINT PRIMARY KEY, word TEXT NOT NULL, open BOOLEAN NOT NULL DEFAULT FALSE)
+            "CREATE TABLE measure (id BIGINT PRIMARY KEY, word TEXT NOT NULL, open BOOLEAN NOT NULL DEFAULT FALSE,
+                length BIGINT GENERATED ALWAYS AS (length(word)) STORED)
                 {{by_month id}};
             CREATE INDEX measure_open ON measure (id) WHERE open;
             CREATE TABLE detail (measure_id BIGINT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (measure_id, n))
@@ -140,7 +141,7 @@ async fn replicas_make_months_ahead_together_and_no_insert_fails_for_want_of_one
     partitions::run_once(&db, &clock, &TABLES, 0).await.unwrap();
     assert_eq!(place(&db, "measure", "id", far).await, "measure_p202709");
     assert_eq!(attached(&db, "detail").await.last().unwrap(), "detail_p202711");
-    assert_eq!(count(&db, "measure").await, 3, "no row is lost on the way");
+    assert_eq!(count(&db, "measure WHERE length = length(word)").await, 3, "no row is lost on the way");
     assert_eq!(count(&db, "ONLY measure_default").await, 0);
     bed.finish().await;
 }

@@ -106,7 +106,8 @@ impl Gateway {
         policy: Arc<dyn PolicySource>,
         services: Vec<Service>,
     ) -> Result<Self, StartError> {
-        Self::with_routes(shared, policy, services, contracts::routes::all())
+        let routes = contracts::routes::with_supplier_entry(&shared.settings.supplier.path());
+        Self::with_routes(shared, policy, services, routes)
     }
 
     /// The same with another route table, for tests.
@@ -137,7 +138,7 @@ impl Gateway {
             quota: shared.quota.clone(),
             clock: shared.clock.clone(),
             console: Console::load(settings.gateway.console_dir.as_deref())?,
-            docs: ApiDocs::load()?,
+            docs: ApiDocs::load(&settings.supplier.path())?,
             health: Health {
                 readiness: readiness.clone(),
                 databases: services.iter().map(|s| (s.name.as_str(), s.db.clone())).collect(),

@@ -92,6 +92,7 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
     workers.push(intake::jobs::timeouts(ctx.clone()));
     workers.push(partitions::worker(db, clock, &entities::MONTHLY, shared.settings.database.keep_months));
     let data = web::Data::new(ctx);
+    let entry = shared.settings.supplier.path();
     let configure = move |cfg: &mut web::ServiceConfig| {
         cfg.app_data(data.clone());
         goods::http::routes(cfg);
@@ -104,7 +105,7 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
         admin_orders::http_list::routes(cfg);
         admin_orders::http_timeline::routes(cfg);
         stats::http::routes(cfg);
-        supplier::http::routes(cfg);
+        supplier::http::routes(cfg, &entry);
         supplier::http_clean::routes(cfg);
         supplier::http_preview::routes(cfg);
     };

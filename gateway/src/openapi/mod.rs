@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use actix_web::{HttpRequest, HttpResponse, http::header::LOCATION};
 use bytes::Bytes;
+use contracts::routes::SUPPLIER_ENTRY;
 use platform::service::StartError;
 
 use crate::assets::{Asset, Keep};
@@ -36,7 +37,8 @@ pub(crate) struct ApiDocs {
 }
 
 impl ApiDocs {
-    pub fn load() -> Result<Self, StartError> {
+    /// `entry`: where the suppliers' drop-in entry is.
+    pub fn load(entry: &str) -> Result<Self, StartError> {
         let broken =
             |e: &dyn std::fmt::Display| StartError::Settings(format!("Swagger UI cannot be served: {e}"));
         let config = utoipa_swagger_ui::Config::new([DOCUMENT_PATH])
@@ -56,7 +58,8 @@ impl ApiDocs {
             };
             ui.insert(name, Asset::named(name, bytes, Keep::Ask));
         }
-        let document = Asset::new(Bytes::from_static(DOCUMENT.as_bytes()), "application/json", Keep::Ask);
+        let document = DOCUMENT.replace(&format!("\"{SUPPLIER_ENTRY}\""), &format!("\"{entry}\""));
+        let document = Asset::new(Bytes::from(document), "application/json", Keep::Ask);
         Ok(Self { document, ui })
     }
 

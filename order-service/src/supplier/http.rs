@@ -1,8 +1,16 @@
 //! The drop-in entry. Every answer is HTTP 200; errors are told in the body, as JSON or as one line of text.
 
-use actix_web::{HttpResponse, middleware::Compress, web};
-use contracts::order_state::FulfilState;
-use platform::http::{ApiError, Fields, FromFields, body::Merged, context::RequestContext};
+use actix_web::{
+    HttpResponse,
+    middleware::{Compress, from_fn},
+    web,
+};
+use contracts::{order_state::FulfilState, routes::Dialect};
+use platform::http::{
+    ApiError, Fields, FromFields,
+    body::Merged,
+    context::{RequestContext, speak},
+};
 
 use super::{
     access::Supplier,
@@ -13,11 +21,11 @@ use super::{
 };
 use crate::{app::Ctx, lifecycle::Edit};
 
-pub(super) const ENTRY: &str = "/admin_jiuwuxiaohun.php";
-
-pub fn routes(cfg: &mut web::ServiceConfig) {
-    let entry = web::resource(ENTRY)
+/// `entry`: the path of the drop-in entry.
+pub fn routes(cfg: &mut web::ServiceConfig, entry: &str) {
+    let entry = web::resource(entry)
         .wrap(Compress::default())
+        .wrap(from_fn(|req, next| speak(Dialect::Supplier, req, next)))
         .route(web::get().to(entry_get))
         .route(web::post().to(entry_post));
     cfg.service(entry);

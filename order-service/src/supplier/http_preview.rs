@@ -79,7 +79,8 @@ pub async fn preview(
         rows.push(rules::example(&goods, ctx.platform.clock.now_ms()));
     }
     let text = render(&format, &rows, |state| RowStyle::new(&goods, state, ctx.platform.tz));
-    let urls = FulfilState::ALL.into_iter().map(|s| url(goods.id, s)).collect();
+    let entry = ctx.platform.settings.supplier.path();
+    let urls = FulfilState::ALL.into_iter().map(|s| url(&entry, goods.id, s)).collect();
     let columns = rules::COLUMNS.to_vec();
     Ok(web::Json(Data::of(Preview { text, orders, columns, urls })))
 }
@@ -106,11 +107,9 @@ fn render(format: &Format, rows: &[orders::Model], style: impl Fn(FulfilState) -
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn url(goods_id: i64, state: FulfilState) -> StateUrl {
+fn url(entry: &str, goods_id: i64, state: FulfilState) -> StateUrl {
     let code = state.code();
-    let url = format!(
-        "{}?m=home&c=api&a=down_orders&goods_id={goods_id}&state={code}&format=json&apikey=",
-        super::http::ENTRY
-    );
+    let url =
+        format!("{entry}?m=home&c=api&a=down_orders&goods_id={goods_id}&state={code}&format=json&apikey=");
     StateUrl { state: code, title: state.title().0, url }
 }

@@ -1,6 +1,6 @@
 //! The suppliers' side: download orders, report progress (`spec/supplier-api.md`).
 //!
-//! Routes: the drop-in entry `/admin_jiuwuxiaohun.php` (`http`), whose clients read the body alone: HTTP 200
+//! Routes: the drop-in entry (`http`; its name is a setting), whose clients read the body alone: HTTP 200
 //! always; and the clean `/api/supplier/order/…` (`http_clean`) with correct codes and leased batches.
 //!
 //! Invariant: an order that is handed out with a change of state goes to exactly one caller, and its rows are

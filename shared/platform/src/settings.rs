@@ -4,6 +4,7 @@
 mod ports;
 mod secrets;
 mod storage;
+mod supplier;
 
 use std::{
     collections::BTreeMap,
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 pub use secrets::{KeySettings, NamedKey};
 pub use storage::StorageSettings;
+pub use supplier::SupplierSettings;
 
 use crate::{bus::BusSettings, db::DatabaseSettings, seal, telemetry::TelemetrySettings};
 use secrets::{MIN_SECRET_CHARS, named_keys, well_known, write_private};
@@ -52,6 +54,7 @@ pub struct Settings {
     pub auth: AuthSettings,
     pub callback: CallbackSettings,
     pub storage: StorageSettings,
+    pub supplier: SupplierSettings,
     /// Password of the account `admin` at the first start; absent = random, printed once.
     pub admin_password: Option<SecretString>,
     /// Comma-separated `host:port` or CIDR that callbacks may reach besides public addresses.
@@ -169,6 +172,7 @@ impl Default for Settings {
             auth: AuthSettings::default(),
             callback: CallbackSettings::default(),
             storage: StorageSettings::default(),
+            supplier: SupplierSettings::default(),
             admin_password: None,
             callback_allow: String::new(),
         }
@@ -258,6 +262,7 @@ impl Settings {
         let mut problems = Vec::new();
         self.database.validate(&mut problems);
         self.storage.validate(&mut problems);
+        self.supplier.validate(&mut problems);
         self.validate_secrets(&mut problems);
         if !embedded && self.bus.url.is_none() {
             problems.push("a lone service needs the broker: set bus.url (BAODAN_BUS__URL), or run `baodan` with everything inside".into());

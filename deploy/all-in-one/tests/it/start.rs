@@ -48,15 +48,42 @@ async fn the_admin_password_is_printed_once_and_opens_the_door() {
     assert!(process.terminate().await.success(), "{}", process.log());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_suppliers_entry_is_where_its_setting_says_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let client = Client::plain(&format!("http://127.0.0.1:{port}"));
+    let mut command = baodan(&folder);
+    command.args(["--listen", &format!("127.0.0.1:{port}")]).env("BAODAN_SUPPLIER__ENTRY", "shop-7.php");
+    let mut process = Process::start("baodan", &mut command, folder.path().join("log"));
+    wait_until("baodan to be ready", async || {
+        client.get("/readyz").try_send().await.is_ok_and(|a| a.status() == 200)
+    })
+    .await;
+    let call = "?m=home&c=api&a=down_orders&goods_id=1&state=wks&format=json&apikey=none";
+    let there = client.get(&format!("/shop-7.php{call}")).send().await.expect_status(200).json();
+    assert_eq!((&there["status"], &there["rows"]), (&false.into(), &serde_json::json!([])), "{there}");
+    let odd = client.post("/shop-7.php").body("application/json", "{\"m\":").send().await.expect_status(200);
+    assert_eq!(odd.json()["status"], false, "its errors speak the suppliers' dialect");
+    client.get(&format!("/admin_jiuwuxiaohun.php{call}")).send().await.expect_status(404);
+    let document = client.get("/api/openapi.json").send().await.expect_status(200).json();
+    assert!(document["paths"]["/shop-7.php"]["get"].is_object());
+    assert!(document["paths"]["/admin_jiuwuxiaohun.php"].is_null());
+    assert!(process.terminate().await.success(), "{}", process.log());
+}
+
 #[test]
 fn contradictions_end_the_start_with_78_and_one_sentence_each() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [Case; 5] = [
+    let cases: [Case; 8] = [
         (&["--listen", "nowhere"], &[], "listen must be address:port"),
         (&["--dev", "--listen", "0.0.0.0:1"], &[], "loopback"),
         (&[], &[("BAODAN_KEYS__TOKEN", "k1:short")], "keys.token"),
         (&[], &[("BAODAN_ADMIN_PASSWORD", "password123")], "BAODAN_ADMIN_PASSWORD"),
         (&[], &[("BAODAN_NO_SUCH_SETTING", "1")], "no_such_setting"),
+        (&[], &[("BAODAN_SUPPLIER__ENTRY", "../shop.php")], "supplier.entry"),
+        (&[], &[("BAODAN_SUPPLIER__ENTRY", "api")], "supplier.entry"),
+        (&[], &[("BAODAN_DATABASE__KEEP_MONTHS", "1")], "database.keep_months"),
     ];
     for (arguments, variables, word) in cases {
         let ended = run(baodan(&folder).args(arguments).envs(variables.iter().copied()));

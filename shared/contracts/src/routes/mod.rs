@@ -104,6 +104,9 @@ pub struct Route {
     pub idempotent: bool,
 }
 
+/// Path of the suppliers' drop-in entry, unless a setting names another.
+pub const SUPPLIER_ENTRY: &str = "/admin_jiuwuxiaohun.php";
+
 const DEFAULT_BODY_LIMIT_BYTES: usize = 1024 * 1024;
 const DEFAULT_TIMEOUT_SECONDS: u64 = 30;
 
@@ -159,6 +162,18 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
     [auth::ROUTES, report::ROUTES, order::ROUTES, sync::ROUTES].into_iter().flatten()
 }
 
+/// Every route of a system whose suppliers' entry is at `entry`. Another path than [`SUPPLIER_ENTRY`] is kept for the
+/// rest of the process's life.
+pub fn with_supplier_entry(entry: &str) -> Vec<&'static Route> {
+    let path: &'static str =
+        if entry == SUPPLIER_ENTRY { SUPPLIER_ENTRY } else { String::leak(entry.into()) };
+    let moved = |r: &'static Route| match r.path {
+        SUPPLIER_ENTRY if path != SUPPLIER_ENTRY => &*Box::leak(Box::new(Route { path, ..*r })),
+        _ => r,
+    };
+    all().map(moved).collect()
+}
+
 /// The names that must stand in the permission registry.
 pub fn permissions() -> impl Iterator<Item = &'static str> {
     all().filter(|r| r.needs_permission()).map(|r| r.name)
@@ -178,6 +193,18 @@ mod tests {
             assert!(names.insert((r.name, r.method)), "{} {} twice", r.method.as_str(), r.name);
             assert!(addresses.insert((r.method, r.path)), "{} {} twice", r.method.as_str(), r.path);
         }
+    }
+
+    #[test]
+    fn the_suppliers_entry_moves_and_nothing_else_does() {
+        let paths = |routes: Vec<&'static Route>| routes.iter().map(|r| r.path).collect::<Vec<_>>();
+        let here = paths(all().collect());
+        assert_eq!(paths(with_supplier_entry(SUPPLIER_ENTRY)), here);
+        let there = paths(with_supplier_entry("/shop.php"));
+        let expected: Vec<&str> =
+            here.iter().map(|p| if *p == SUPPLIER_ENTRY { "/shop.php" } else { p }).collect();
+        assert_eq!(there, expected);
+        assert_eq!(there.iter().filter(|p| **p == "/shop.php").count(), 2, "GET and POST");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::{Access::*, Dialect, Method::*, Route, ServiceName, route};
+use super::{Access::*, Dialect, Method::*, Route, SUPPLIER_ENTRY, ServiceName, route};
 
 const fn r(name: &'static str, method: super::Method, path: &'static str, access: super::Access) -> Route {
     route(ServiceName::Order, name, method, path, access)
@@ -25,8 +25,8 @@ pub const ROUTES: &[Route] = &[
     r("Payment_Order_List", Get, "/api/order", Account),
     r("Payment_Order_Info", Get, "/api/order/{number}", Account),
     r("STATS_OVERVIEW", Get, "/api/stats/overview", Account),
-    r("SUPPLIER_ENTRY_GET", Get, "/admin_jiuwuxiaohun.php", Key).dialect(Dialect::Supplier).not_idempotent(),
-    r("SUPPLIER_ENTRY_POST", Post, "/admin_jiuwuxiaohun.php", Key).dialect(Dialect::Supplier),
+    r("SUPPLIER_ENTRY_GET", Get, SUPPLIER_ENTRY, Key).dialect(Dialect::Supplier).not_idempotent(),
+    r("SUPPLIER_ENTRY_POST", Post, SUPPLIER_ENTRY, Key).dialect(Dialect::Supplier),
     r("SUPPLIER_ORDER_LIST", Get, "/api/supplier/order/list", Key),
     r("SUPPLIER_ORDER_CLAIM", Post, "/api/supplier/order/claim", Key),
     r("SUPPLIER_ORDER_ACK", Post, "/api/supplier/order/ack", Key),

@@ -22,6 +22,7 @@ mod numbers;
 mod partners;
 mod readings;
 mod requests;
+pub mod seed;
 mod stats;
 mod supplier;
 mod wire;

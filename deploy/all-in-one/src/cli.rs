@@ -10,7 +10,11 @@ use platform::{
 };
 use secrecy::SecretString;
 
-use crate::{openapi, start, story};
+use crate::{
+    openapi,
+    seed::{self, SeedFlags},
+    start, story,
+};
 
 /// 报单 Baodan：报告、订单、供应商与合作方，一个程序全部启动。
 /// Reports, orders, suppliers and partners; everything in one process.
@@ -55,6 +59,8 @@ enum Command {
     CheckConfig,
     /// Ask the running program whether it is ready.
     Healthcheck,
+    /// Fill order-service's database with made-up orders of the past.
+    Seed(SeedFlags),
     /// Print the OpenAPI 3.1 document of all services.
     Openapi,
     /// Tell the demo's story against a running system, by real calls through its gateway.
@@ -76,6 +82,10 @@ pub async fn run() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Openapi) => openapi::print().await,
+        Some(Command::Seed(flags)) => match settings(&arguments.serve) {
+            Ok(settings) => seed::run(settings, &flags).await,
+            Err(e) => refuse(&e),
+        },
         Some(Command::Story { url, password, inbox }) => tell(&url, &password, inbox).await,
         Some(Command::Healthcheck) => match settings(&arguments.serve) {
             Ok(settings) => healthcheck(&settings.listen).await,

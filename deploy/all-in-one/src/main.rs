@@ -2,6 +2,7 @@
 
 mod cli;
 mod openapi;
+mod seed;
 mod start;
 mod story;
 

@@ -8,3 +8,5 @@ pub mod jobs;
 mod rules;
 mod service;
 mod store;
+
+pub use service::{Birth, PlaceError, draft};

@@ -74,7 +74,11 @@ pub async fn place(
         Who::Known(id) => customers::find(tx, *id).await?.ok_or(PlaceError::NoCustomer)?,
         Who::Named(new) => customers::find_or_make(ctx, tx, new).await?,
     };
-    let draft = draft(ctx, tx, wish, goods, customer).await?;
+    let service = goods.kind == goods_row::SERVICE;
+    let service_no = if service { store::next_service_no(tx).await? } else { 0 };
+    let id = ctx.platform.ids.next();
+    let birth = Birth { id, number: ctx.numbers.number(id), service_no };
+    let draft = draft(wish, &goods, &customer, birth)?;
     let partner_id = draft.partner_id;
     match ctx.lifecycle.place(tx, draft, By { actor, reason: "" }).await {
         // Two at once with one outer_id: the index decides. The winner has committed, so another connection sees it.
@@ -92,26 +96,38 @@ fn is_unique(e: &DbErr) -> bool {
     matches!(e.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
+/// What tells one order from another that was wished for alike.
+#[derive(Debug, Clone)]
+pub struct Birth {
+    /// Its millisecond is when the order was placed.
+    pub id: i64,
+    pub number: String,
+    /// 0 for report goods.
+    pub service_no: i64,
+}
+
 /// The row as it will be placed, without states.
-async fn draft(
-    ctx: &Ctx,
-    tx: &WriteTx,
+///
+/// # Errors
+/// [`PlaceError::TooMuch`]
+pub fn draft(
     wish: &PlaceOrder,
-    goods: goods_row::Model,
-    customer: customer::Model,
+    goods: &goods_row::Model,
+    customer: &customer::Model,
+    birth: Birth,
 ) -> Result<orders::Model, PlaceError> {
     let total_fen = rules::total_fen(goods.price_fen, wish.size).ok_or(PlaceError::TooMuch)?;
     let service = goods.kind == goods_row::SERVICE;
     let read_quota = goods.read_count.checked_mul(wish.size).ok_or(PlaceError::TooMuch)?;
-    let service_no = if service { store::next_service_no(tx).await? } else { 0 };
-    let id = ctx.platform.ids.next();
+    let Birth { id, number, service_no } = birth;
     // The id's own millisecond: a window of days is a window of ids, to the millisecond.
     let now = ids::made_at_ms(id);
+    let (goods, customer) = (goods.clone(), customer.clone());
     let [aa, bb, cc, dd, ee] = wish.inputs.clone();
     let [need_num_0, need_num_1, need_num_2, need_num_3] = wish.need_num;
     Ok(orders::Model {
         id,
-        number: ctx.numbers.number(id),
+        number,
         service_no,
         partner_id: goods.partner_id,
         distributor_id: wish.distributor_id,

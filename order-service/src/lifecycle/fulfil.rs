@@ -37,7 +37,7 @@ impl Lifecycle {
         };
         if let Some((event, to)) = event {
             let to = rules::next_fulfil(from, event, Some(to))?;
-            self.arrive(&mut after, to);
+            arrive(&mut after, to, self.clock.now_ms());
             self.save(tx, before, after, event.name(), by).await?;
             return Ok(Edited::Moved);
         }
@@ -80,7 +80,7 @@ impl Lifecycle {
         let to = rules::next_fulfil(from, FulfilEvent::Refund, None)?;
         after.now_num = now_num.unwrap_or(before.now_num);
         after.refund_fen = rules::refund_fen(before.total_fen, before.need_num_0, before.start_num, now_num);
-        self.arrive(&mut after, to);
+        arrive(&mut after, to, self.clock.now_ms());
         self.save(tx, before, after, FulfilEvent::Refund.name(), by).await?;
         Ok(Edited::Moved)
     }
@@ -106,20 +106,19 @@ impl Lifecycle {
                 column.clone_from(input);
             }
         }
-        self.arrive(&mut after, to);
+        arrive(&mut after, to, self.clock.now_ms());
         self.save(tx, before, after, wish.name(), by).await
     }
+}
 
-    /// Sets a fulfilment state and the times that go with it.
-    pub(super) fn arrive(&self, order: &mut orders::Model, to: FulfilState) {
-        let now = self.clock.now_ms();
-        order.fulfil_state = Some(to.into());
-        order.lease_until = 0;
-        match to {
-            FulfilState::InProgress if order.start_time == 0 => order.start_time = now,
-            FulfilState::Done => (order.end_time, order.fulfilled_at) = (now, now),
-            FulfilState::Refunded => order.end_time = now,
-            _ => {}
-        }
+/// Sets a fulfilment state and the times that go with it.
+pub(super) fn arrive(order: &mut orders::Model, to: FulfilState, now: i64) {
+    order.fulfil_state = Some(to.into());
+    order.lease_until = 0;
+    match to {
+        FulfilState::InProgress if order.start_time == 0 => order.start_time = now,
+        FulfilState::Done => (order.end_time, order.fulfilled_at) = (now, now),
+        FulfilState::Refunded => order.end_time = now,
+        _ => {}
     }
 }

@@ -6,13 +6,16 @@
 //! of state are no change in this sense: they are saved, and travel with the next one.
 //!
 //! `rules` holds the tables as data, `service` and `fulfil` single orders, `batch` many at once (claims, time-outs,
-//! leases), `store` the statements. Other features call [`Lifecycle`].
+//! leases), `past` lives that are told rather than lived, `store` and `store_bulk` the statements. Other features call [`Lifecycle`].
 
 mod batch;
 mod fulfil;
+mod past;
 pub mod rules;
 mod service;
 mod store;
+mod store_bulk;
 
 pub use batch::{Claim, Release, Span};
+pub use past::{Deed, Told, tell};
 pub use service::{By, Edit, Edited, Lifecycle, LifecycleError, Paid, Payment};

@@ -128,14 +128,7 @@ impl Lifecycle {
         draft: orders::Model,
         by: By<'_>,
     ) -> Result<orders::Model, LifecycleError> {
-        let mut order = draft;
-        let state = rules::next_payment(None, PaymentEvent::Place, &self.facts(&order))?;
-        (order.version, order.state, order.fulfil_state) = (1, state.into(), None);
-        if order.total_fen == 0 {
-            order.expire_at = 0;
-            let now = order.checkout_at;
-            enter(&mut order, now)?;
-        }
+        let order = placed(draft)?;
         store::insert(tx, &order).await?;
         let change = Change { event: PaymentEvent::Place.name(), before: None, after: order };
         self.record(tx, change, by).await
@@ -239,7 +232,7 @@ impl Lifecycle {
     }
 
     pub(super) fn facts(&self, order: &orders::Model) -> Facts {
-        Facts { total_fen: order.total_fen, expire_at: order.expire_at, now: self.clock.now_ms() }
+        facts(order, self.clock.now_ms())
     }
 
     /// Compare-and-set, then history and outbox.
@@ -265,8 +258,25 @@ impl Lifecycle {
         change: Change,
         by: By<'_>,
     ) -> Result<orders::Model, LifecycleError> {
-        let Change { event, before, after } = change;
-        let changed = before.as_ref().map_or_else(|| "{}".to_owned(), |b| store::difference(b, &after));
+        let (common, changed) = change.history(by);
+        store::history(tx, &common, &[(change.after.id, change.after.version, &changed)]).await?;
+        self.outbox.append(tx, change.after.number.clone(), &change.event(by)).await?;
+        Ok(change.after)
+    }
+}
+
+/// One change on its way into the tables.
+pub(super) struct Change {
+    pub event: &'static str,
+    pub before: Option<orders::Model>,
+    pub after: orders::Model,
+}
+
+impl Change {
+    /// What its history row says, and the fields that changed.
+    pub fn history<'a>(&self, by: By<'a>) -> (store::HistoryOf<'a>, String) {
+        let Self { event, before, after } = self;
+        let changed = before.as_ref().map_or_else(|| "{}".to_owned(), |b| store::difference(b, after));
         let common = store::HistoryOf {
             at: after.updated_at,
             event,
@@ -277,32 +287,45 @@ impl Lifecycle {
             to_fulfil: after.fulfil_state,
             reason: by.reason,
         };
-        store::history(tx, &common, &[(after.id, after.version, &changed)]).await?;
-        let payload = OrderStateChanged {
+        (common, changed)
+    }
+
+    /// What other services are told of it.
+    pub fn event(&self, by: By<'_>) -> OrderStateChanged {
+        let Self { event, before, after } = self;
+        OrderStateChanged {
             previous: PreviousStates {
                 state: before.as_ref().map(orders::Model::payment_state),
                 fulfil_state: before.as_ref().and_then(orders::Model::fulfilment),
             },
             order: after.public(),
-            event: event.into(),
+            event: (*event).into(),
             order_seq: after.version,
             actor: by.actor.clone(),
             reason: by.reason.into(),
-        };
-        self.outbox.append(tx, after.number.clone(), &payload).await?;
-        Ok(after)
+        }
     }
 }
 
-/// One change on its way into the tables.
-struct Change {
-    event: &'static str,
-    before: Option<orders::Model>,
-    after: orders::Model,
+/// The first state of an order: `draft` is the row without. A free one is paid and in work at once.
+pub(super) fn placed(draft: orders::Model) -> Result<orders::Model, Refusal> {
+    let now = draft.checkout_at;
+    let mut order = draft;
+    let state = rules::next_payment(None, PaymentEvent::Place, &facts(&order, now))?;
+    (order.version, order.state, order.fulfil_state) = (1, state.into(), None);
+    if order.total_fen == 0 {
+        order.expire_at = 0;
+        enter(&mut order, now)?;
+    }
+    Ok(order)
+}
+
+pub(super) fn facts(order: &orders::Model, now: i64) -> Facts {
+    Facts { total_fen: order.total_fen, expire_at: order.expire_at, now }
 }
 
 /// Paid: a service order enters its work, a report order is fulfilled by that.
-fn enter(order: &mut orders::Model, now: i64) -> Result<(), LifecycleError> {
+pub(super) fn enter(order: &mut orders::Model, now: i64) -> Result<(), Refusal> {
     order.paid_at = now;
     if order.kind == goods::SERVICE {
         let initial = FulfilState::try_from(order.initial_state).ok();

@@ -13,6 +13,7 @@ mod life;
 mod lists;
 mod months;
 mod races;
+mod seed;
 mod stats;
 mod supplier;
 

@@ -73,6 +73,21 @@ async fn the_suppliers_entry_is_where_its_setting_says_and_nowhere_else() {
 }
 
 #[test]
+fn made_up_orders_are_refused_where_orders_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    let seed =
+        |more: &[&str]| run(baodan(&folder).args(["seed", "--orders", "100", "--customers", "3"]).args(more));
+    let first = seed(&[]);
+    let text = String::from_utf8_lossy(&first.stdout).into_owned();
+    assert!(first.status.success() && text.contains("100 orders"), "{text}");
+    let again = seed(&[]);
+    assert_eq!(again.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("--yes"));
+    assert!(seed(&["--yes"]).status.success());
+    assert!(!seed(&["--yes", "--state", "nope"]).status.success());
+}
+
+#[test]
 fn contradictions_end_the_start_with_78_and_one_sentence_each() {
     let folder = tempfile::tempdir().unwrap();
     let cases: [Case; 8] = [

@@ -8,6 +8,8 @@ mod contract;
 mod customer_list;
 mod customers;
 mod goods;
+mod hang_up;
+mod hostile;
 mod intake;
 mod life;
 mod lists;

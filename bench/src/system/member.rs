@@ -97,6 +97,12 @@ impl Member {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }
 
+    /// A line of `/proc/<pid>/status` in KiB.
+    pub fn memory_kib(&self, field: &str) -> Result<u64, String> {
+        let process = self.process.as_ref().ok_or_else(|| format!("{} is not running", self.label()))?;
+        process.memory_kib(field)
+    }
+
     pub fn log_tail(&self) -> String {
         self.process.as_ref().map_or_else(|| "(not running)".into(), Process::log_tail)
     }

@@ -4,8 +4,10 @@
 //! id; what it puts into shared servers has a name of its own and is removed.
 
 mod callbacks;
+mod claims;
 mod gateway;
 mod idle;
+mod orders;
 mod upstream;
 mod wrk;
 
@@ -47,6 +49,10 @@ enum Subject {
     Gateway,
     /// State change → callback: latency, sustained rate, cost; both modes.
     Callbacks,
+    /// Suppliers at a large stock of orders: claims, downloads, polls.
+    Claims,
+    /// Placing and paying orders, both modes.
+    Orders,
     /// Idle memory and start of the all-in-one.
     Idle,
     /// The bare loop, a child of `callbacks`.
@@ -78,7 +84,10 @@ async fn measure(arguments: &Arguments) -> Result<(), String> {
     match &arguments.subject {
         Subject::BareSender(child) => callbacks::bare::child(child).await,
         Subject::EmptyServer { address } => idle::empty_server(*address).await,
-        Subject::All => subjects(&[Subject::Idle, Subject::Gateway, Subject::Callbacks], arguments).await,
+        Subject::All => {
+            use Subject::{Callbacks, Claims, Gateway, Idle, Orders};
+            subjects(&[Idle, Gateway, Callbacks, Claims, Orders], arguments).await
+        }
         one => subjects(std::slice::from_ref(one), arguments).await,
     }
 }
@@ -111,6 +120,16 @@ async fn section(subject: &Subject, quick: bool) -> Result<Section, String> {
             let (steady_changes, backlog, rounds) = if quick { (400, 1000, 1) } else { (4000, 5000, 3) };
             let plan = callbacks::Plan { rate: 200, steady_changes, backlog, endpoints: 100, rounds };
             callbacks::run(&plan).await
+        }
+        Subject::Claims => {
+            let (orders, rounds, stock, seconds) =
+                if quick { (3000, 1, 0, 1) } else { (100_000, 2, 1_000_000, 8) };
+            let batch = if quick { 100 } else { 1000 };
+            claims::run(&claims::Plan { orders, batch, callers: 16, rounds, stock, seconds }).await
+        }
+        Subject::Orders => {
+            let (orders, rounds) = if quick { (200, 1) } else { (4000, 3) };
+            orders::run(&orders::Plan { orders, parallel: 32, rounds }).await
         }
         Subject::Idle => {
             let (rounds, rest) = if quick { (1, 1) } else { (3, 10) };

@@ -1,5 +1,5 @@
 //! Tables that grow without bound are split by month on PostgreSQL, by ranges of their time-ordered ids; on
-//! SQLite the same tables stay whole, and nothing here does anything (ADR 0006).
+//! SQLite the same tables stay whole, and nothing here does anything (ADR 0007).
 //!
 //! Partitions are made ahead; what comes for a month that has none goes into the table's DEFAULT partition and is
 //! moved into its month by the next turn, so that an insert never fails. Old months are detached, never deleted:

@@ -33,7 +33,7 @@ impl Postgres {
     pub async fn copy(&self, goods: i64) -> Result<(), String> {
         for sql in [
             format!("DROP TABLE IF EXISTS {COPY}"),
-            format!("CREATE TABLE {COPY} (LIKE \"order\".orders INCLUDING ALL)"),
+            format!("CREATE TABLE {COPY} (LIKE \"order\".orders INCLUDING ALL EXCLUDING GENERATED)"),
             format!(
                 "INSERT INTO {COPY} SELECT * FROM \"order\".orders WHERE goods_id = {goods} AND fulfil_state = 1"
             ),

@@ -11,6 +11,7 @@ mod hostile;
 mod observe;
 mod partners;
 mod process;
+mod readers;
 mod replicas;
 mod start;
 mod story;

@@ -32,7 +32,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Ledger {
-    fn accepted(&self, number: &str) {
+    pub fn accepted(&self, number: &str) {
         *locked(&self.placed).entry(number.to_owned()).or_default() += 1;
     }
 

@@ -96,16 +96,13 @@ pub async fn build_with_bootstrap(shared: &Shared) -> Result<(Service, Bootstrap
 }
 
 fn workers(ctx: &Ctx) -> Vec<Worker> {
-    let (purge, rewrap) = (ctx.clone(), ctx.clone());
+    let purge = ctx.clone();
     vec![
         Worker::job("auth-revoked-tokens", Duration::from_secs(600), None, move || {
             let ctx = purge.clone();
             async move { tokens::jobs::purge(&ctx).await }
         }),
-        Worker::job("auth-rewrap-keys", Duration::from_secs(3600), None, move || {
-            let ctx = rewrap.clone();
-            async move { keys::jobs::rewrap(&ctx).await }
-        }),
+        platform::rewrap::worker(&ctx.platform, keys::sealed::SEALED),
     ]
 }
 

@@ -33,3 +33,5 @@ pub mod suppliers;
 pub mod throttle;
 pub mod tokens;
 pub mod wire;
+
+pub use keys::sealed::SEALED;

@@ -10,6 +10,7 @@ async fn main() -> ExitCode {
     platform::run::service(
         ServiceName::Auth,
         |_| Vec::new(),
+        auth_service::SEALED,
         async |shared| {
             let (service, bootstrap) = auth_service::app::build_with_bootstrap(&shared).await?;
             if let Some(password) = &bootstrap.made_password {

@@ -9,6 +9,7 @@ async fn main() -> ExitCode {
     platform::run::service(
         ServiceName::Order,
         |_| Vec::new(),
+        &[],
         async |shared| order_service::app::build(&shared).await,
     )
     .await

@@ -9,6 +9,7 @@ async fn main() -> ExitCode {
     platform::run::service(
         ServiceName::Report,
         |_| Vec::new(),
+        &[],
         async |shared| report_service::app::build(&shared).await,
     )
     .await

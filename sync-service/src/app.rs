@@ -6,8 +6,9 @@ use actix_web::web;
 use contracts::routes::ServiceName;
 use platform::{
     Platform, Service,
+    db::{Plans, lease},
     inbox::InboxConsumer,
-    lifecycle::{Turn, Worker},
+    lifecycle::Worker,
     service::{Shared, StartError},
     settings::Settings,
 };
@@ -22,11 +23,12 @@ use crate::{
         self,
         engine::Engine,
         guard::{Policy, SystemNames},
+        observe::Gauges,
     },
     order_callbacks,
     partner_sync::{self, access::Access},
     partners::events::{PartnerChanges, TokenRevocations},
-    rewrap, statements, subscriptions,
+    retention, statements, subscriptions,
 };
 
 #[derive(OpenApi)]
@@ -52,7 +54,7 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
 /// # Errors
 /// As [`build`].
 pub async fn build_with(shared: &Shared, names: Arc<dyn Resolve>) -> Result<(Service, Ctx), StartError> {
-    let platform = Platform::start::<Migrator>(shared, ServiceName::Sync).await?;
+    let platform = Platform::start_with::<Migrator>(shared, ServiceName::Sync, Plans::ByKey).await?;
     let engine = Engine::new(&platform, names).await?;
     engine
         .recover()
@@ -111,7 +113,9 @@ pub fn orders_consumer(ctx: &Ctx) -> InboxConsumer {
 }
 
 fn workers(ctx: &Ctx) -> Vec<Worker> {
-    let (watch, mend, wrapper) = (ctx.clone(), ctx.clone(), ctx.clone());
+    let (watch, mend, forget, measure) = (ctx.clone(), ctx.clone(), ctx.clone(), ctx.clone());
+    let gauges = Arc::new(tokio::sync::Mutex::new(Gauges::default()));
+    let holder = lease::Holder::new("sync-retention");
     vec![
         ctx.engine.worker(),
         Worker::job("callback-watch", Duration::from_secs(60), None, move || {
@@ -122,10 +126,14 @@ fn workers(ctx: &Ctx) -> Vec<Worker> {
             let ctx = mend.clone();
             async move { delivery::jobs::mend(&ctx).await }
         }),
-        // After a change of envelope keys: secrets under an old key move to the present one while all goes on.
-        Worker::job("sync-rewrap-keys", Duration::from_secs(3600), None, move || {
-            let ctx = wrapper.clone();
-            async move { rewrap::run(&ctx).await.map(|_| Turn::Idle) }
+        Worker::job("callback-gauges", Duration::from_secs(60), None, move || {
+            let (ctx, gauges) = (measure.clone(), Arc::clone(&gauges));
+            async move { delivery::jobs::measure(&ctx, &mut *gauges.lock().await).await }
         }),
+        Worker::job("callback-retention", Duration::from_secs(3600), None, move || {
+            let (ctx, holder) = (forget.clone(), holder.clone());
+            async move { retention::jobs::run_once(&ctx, &holder).await }
+        }),
+        platform::rewrap::worker(&ctx.platform, crate::SEALED),
     ]
 }

@@ -2,7 +2,7 @@
 //!
 //! **Owns** the tables `partner`, `partner_key`, `revoked_token` (what it needs to know of partners, from auth-service's
 //! events), `subscription`, `signing_key`, `order_change` with `feed_head` and `feed_day` (the change feed), `sync_mark`,
-//! `push_batch`, `delivery`, `delivery_queue`, `delivery_attempt`, `callback_alert`.
+//! `push_batch`, `delivery`, `delivery_queue`, `delivery_attempt`, `callback_alert`, `retention_mark`.
 //! **Routes**: the drop-in entry `/api/gth/syc/order`, `/api/callback/…`, `/api/order/{number}/callbacks`
 //! (`spec/partner-sync-api.md`, `spec/management-api.md`).
 //! **Events in**: `order.state_changed`, `partner.changed`, `key.changed`, `token.revoked`. **Events out**: `key.used`.
@@ -25,7 +25,8 @@ mod moment;
 mod order_callbacks;
 mod partner_sync;
 mod partners;
-pub mod rewrap;
+pub mod retention;
+mod sealed;
 mod sql;
 mod statements;
 mod subscriptions;
@@ -33,3 +34,4 @@ mod wire;
 
 pub use ctx::Ctx;
 pub use migrations::Migrator;
+pub use sealed::SEALED;

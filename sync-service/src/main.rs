@@ -6,8 +6,11 @@ use contracts::routes::ServiceName;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    platform::run::service(ServiceName::Sync, sync_service::app::check, async |shared| {
-        sync_service::app::build(&shared).await
-    })
+    platform::run::service(
+        ServiceName::Sync,
+        sync_service::app::check,
+        sync_service::SEALED,
+        async |shared| sync_service::app::build(&shared).await,
+    )
     .await
 }

@@ -24,6 +24,83 @@ pub fn source(backend: DbBackend, n: usize, alias: &str, columns: &[Column]) -> 
     }
 }
 
+/// A statement that answers no rows.
+#[derive(Debug)]
+pub struct Write {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Write {
+    pub fn new(text: impl Into<String>, values: Vec<Value>) -> Self {
+        Self { text: text.into(), values }
+    }
+
+    /// Inserts `rows`; `None` when there are none. `tail` follows the select (`ON CONFLICT …`), "" for nothing.
+    pub fn insert<T: Serialize>(
+        backend: DbBackend,
+        table: &str,
+        columns: &[Column],
+        rows: &[T],
+        tail: &str,
+    ) -> Result<Option<Self>, DbErr> {
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        let names = names.join(", ");
+        let from = source(backend, 1, "r", columns);
+        // "WHERE true": without it SQLite would read ON CONFLICT as a join's ON.
+        let sql = format!("INSERT INTO {table} ({names}) SELECT {names} FROM {from} WHERE true {tail}");
+        Ok(Some(Self::new(sql, vec![param(rows)?])))
+    }
+}
+
+/// Runs statements that do not see one another's effects and touch no row twice: in one round trip on PostgreSQL, one
+/// after the other on SQLite, where a round trip is a call.
+pub async fn together<C: ConnectionTrait>(
+    conn: &C,
+    writes: impl IntoIterator<Item = Option<Write>>,
+) -> Result<(), DbErr> {
+    let mut writes: Vec<Write> = writes.into_iter().flatten().collect();
+    if conn.get_database_backend() == DbBackend::Postgres {
+        writes = joined(writes).into_iter().collect();
+    }
+    for Write { text, values } in writes {
+        execute(conn, text, values).await?;
+    }
+    Ok(())
+}
+
+/// `WITH w0 AS (…), w1 AS (…) …`, the parameters numbered on.
+fn joined(mut writes: Vec<Write>) -> Option<Write> {
+    let mut last = writes.pop()?;
+    let (mut head, mut values) = (String::new(), Vec::new());
+    for (i, write) in writes.into_iter().enumerate() {
+        let start = if i == 0 { "WITH" } else { "," };
+        head += &format!("{start} w{i} AS ({})", renumbered(&write.text, values.len()));
+        values.extend(write.values);
+    }
+    if !values.is_empty() {
+        last.text = format!("{head} {}", renumbered(&last.text, values.len()));
+        values.append(&mut last.values);
+        last.values = values;
+    }
+    Some(last)
+}
+
+/// `$n` becomes `$(n + by)`.
+fn renumbered(text: &str, by: usize) -> String {
+    let mut parts = text.split('$');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let n: usize = part[..digits].parse().unwrap_or_default();
+        out += &format!("${}{}", n + by, &part[digits..]);
+    }
+    out
+}
+
 /// Inserts `rows`, one statement. `tail` follows the select (`ON CONFLICT …`), "" for nothing.
 pub async fn insert<C: ConnectionTrait, T: Serialize>(
     conn: &C,
@@ -31,17 +108,8 @@ pub async fn insert<C: ConnectionTrait, T: Serialize>(
     columns: &[Column],
     rows: &[T],
     tail: &str,
-) -> Result<u64, DbErr> {
-    if rows.is_empty() {
-        return Ok(0);
-    }
-    let backend = conn.get_database_backend();
-    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    let names = names.join(", ");
-    let from = source(backend, 1, "r", columns);
-    // "WHERE true": without it SQLite would read ON CONFLICT as a join's ON.
-    let sql = format!("INSERT INTO {table} ({names}) SELECT {names} FROM {from} WHERE true {tail}");
-    execute(conn, sql, vec![param(rows)?]).await.map(|done| done.rows_affected())
+) -> Result<(), DbErr> {
+    together(conn, [Write::insert(conn.get_database_backend(), table, columns, rows, tail)?]).await
 }
 
 /// Runs a statement that answers no rows.
@@ -81,4 +149,30 @@ pub fn texts(backend: DbBackend, n: usize, alias: &str) -> String {
 /// The parameter of [`integers`] and [`texts`].
 pub fn ones<T: Serialize>(values: impl IntoIterator<Item = T>) -> Result<Value, DbErr> {
     param(&values.into_iter().map(|v| One { v }).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_joined_with_their_parameters_numbered_on() {
+        let write =
+            |text: &str, values: &[i64]| Write::new(text, values.iter().map(|v| (*v).into()).collect());
+        let one = joined(vec![write("DELETE FROM a WHERE x = $1", &[1])]).expect("one");
+        assert_eq!(one.text, "DELETE FROM a WHERE x = $1");
+        let three = vec![
+            write("INSERT INTO a VALUES ($1)", &[1]),
+            write("UPDATE b SET x = $2 WHERE id = $1", &[2, 3]),
+            write("DELETE FROM c WHERE x = $1 AND y = $12", &[4]),
+        ];
+        let three = joined(three).expect("three");
+        assert_eq!(
+            three.text,
+            "WITH w0 AS (INSERT INTO a VALUES ($1)), w1 AS (UPDATE b SET x = $3 WHERE id = $2) \
+            DELETE FROM c WHERE x = $4 AND y = $15"
+        );
+        assert_eq!(three.values, [1_i64, 2, 3, 4].map(Value::from));
+        assert!(joined(Vec::new()).is_none());
+    }
 }

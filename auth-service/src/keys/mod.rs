@@ -11,7 +11,7 @@
 pub mod events;
 pub mod http_partner;
 pub mod http_supplier;
-pub mod jobs;
 pub mod rules;
+pub mod sealed;
 pub mod service;
 pub mod store;

@@ -2,11 +2,8 @@ use std::collections::HashMap;
 
 use platform::db::{self, WriteTx};
 use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::NotSet,
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Statement,
-    sea_query::{Expr, Func},
+    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait,
+    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Statement, sea_query::Expr,
 };
 
 use super::rules::Owner;
@@ -123,28 +120,6 @@ pub async fn note_used(tx: &WriteTx, uses: &[(i64, i64, i64)]) -> Result<(), DbE
             WHERE api_key.id = u.id",
     );
     tx.execute_raw(Statement::from_sql_and_values(backend, sql, [uses.into()])).await.map(|_| ())
-}
-
-/// Keys after `after_id` that hold a value not sealed under `prefix`, in order of id, locked.
-pub async fn sealed_otherwise(
-    tx: &WriteTx,
-    prefix: &str,
-    after_id: i64,
-    limit: u64,
-) -> Result<Vec<Model>, DbErr> {
-    let length = i32::try_from(prefix.chars().count()).unwrap_or(i32::MAX);
-    let otherwise = |column: Column| {
-        let start = Func::cust("substr").args([Expr::col(column), Expr::val(1), Expr::val(length)]);
-        Condition::all().add(column.ne("")).add(Expr::expr(start).ne(prefix))
-    };
-    Entity::find()
-        .filter(Condition::any().add(otherwise(Column::SkSealed)).add(otherwise(Column::ApipwdMd5Sealed)))
-        .filter(Column::Id.gt(after_id))
-        .order_by_asc(Column::Id)
-        .limit(limit)
-        .lock_exclusive()
-        .all(tx)
-        .await
 }
 
 /// `row` as one that is not there yet: the database numbers it.

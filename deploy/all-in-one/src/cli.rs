@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use platform::{
-    run::{end, healthcheck, refuse, say},
+    run::{end, healthcheck, refuse, rotate_keys, say},
     settings::{Settings, SettingsError},
     telemetry,
 };
@@ -61,6 +61,12 @@ enum Command {
     Healthcheck,
     /// Fill order-service's database with made-up orders of the past.
     Seed(SeedFlags),
+    /// Seal every secret of all services again under the first envelope key, beside the running program.
+    RotateKeys {
+        /// Only count what is still under other keys.
+        #[arg(long)]
+        count: bool,
+    },
     /// Print the OpenAPI 3.1 document of all services.
     Openapi,
     /// Tell the demo's story against a running system, by real calls through its gateway.
@@ -100,6 +106,10 @@ pub async fn run() -> ExitCode {
                 Ok(()) => say("migrations: up to date"),
                 Err(e) => refuse(&e),
             },
+            Err(e) => refuse(&e),
+        },
+        Some(Command::RotateKeys { count }) => match settings(&arguments.serve) {
+            Ok(settings) => rotate_keys(&settings, &start::SEALED, count).await,
             Err(e) => refuse(&e),
         },
         None => serve(&arguments.serve).await,

@@ -3,9 +3,11 @@
 use std::{io, sync::Arc, time::Duration};
 
 use auth_service::bootstrap::Bootstrap;
+use contracts::routes::ServiceName;
 use gateway::{Gateway, Serving};
 use platform::{
     Service, lifecycle,
+    rewrap::Column,
     service::{Shared, StartError},
     settings::Settings,
 };
@@ -21,6 +23,10 @@ pub struct Started {
     serving: Serving,
     drain: Duration,
 }
+
+/// The columns of sealed values of all services.
+pub const SEALED: [(ServiceName, &[Column]); 2] =
+    [(ServiceName::Auth, auth_service::SEALED), (ServiceName::Sync, sync_service::SEALED)];
 
 /// Builds all services and mounts them in the gateway's server.
 pub async fn start(settings: Settings) -> Result<Started, StartError> {

@@ -11,6 +11,7 @@ use contracts::{
 };
 use gateway::HttpPolicySource;
 use platform::{
+    bus::Written,
     http::caller::{CallerCheck, Identity, InternalKey},
     lifecycle::{self, Workers},
 };
@@ -48,11 +49,8 @@ async fn a_revoked_token_is_dead_after_the_event_and_its_account_lives() {
         }
         bed.policy.change(|p| p.revoked.push(RevokedToken { jti: "jti-1".into(), exp: i64::MAX }));
         let told = TokenRevoked { version: 2, jti: "jti-1".into(), account_id: 1 };
-        bed.shared
-            .bus
-            .publish(&[Event::new("1".into(), "auth", String::new(), String::new(), None, &told).unwrap()])
-            .await
-            .unwrap();
+        let event = Event::new("1".into(), "auth", String::new(), String::new(), None, &told).unwrap();
+        bed.shared.bus.publish(&[Written::new(&event).unwrap()]).await.unwrap();
         wait_until("the token is dead", async || opens(&bed, &token(1)).await == (401, 6)).await;
         assert_eq!(opens(&bed, &second).await.0, 200);
     }

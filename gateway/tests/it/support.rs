@@ -19,7 +19,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use platform::{
     Service,
     clock::Clock,
-    db::{DatabaseSettings, Db},
+    db::{DatabaseSettings, Db, Plans},
     http::{
         ApiError, BodyLimit,
         caller::{CallerCheck, Identity, InternalKey},
@@ -342,9 +342,10 @@ fn echo_server(clock: &Clock) -> SocketAddr {
 /// The same, mounted under every route of the table.
 async fn echo_service(folder: &TempDir, routes: Vec<&'static Route>) -> Service {
     let url = format!("sqlite://{}", folder.path().join("echo.db").display());
-    let db = Db::connect(&DatabaseSettings { url: Some(url.into()), ..DatabaseSettings::default() })
-        .await
-        .unwrap();
+    let db =
+        Db::connect(&DatabaseSettings { url: Some(url.into()), ..DatabaseSettings::default() }, Plans::Free)
+            .await
+            .unwrap();
     Service {
         name: ServiceName::Report,
         db,

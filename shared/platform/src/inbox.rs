@@ -231,7 +231,7 @@ async fn record(tx: &WriteTx, consumer: &str, events: &[Event], now: i64) -> Res
 pub async fn purge(db: &Db, clock: &Clock, keep_ms: i64) -> Result<u64, DbErr> {
     let sql = "DELETE FROM inbox WHERE (consumer, event_id) IN
         (SELECT consumer, event_id FROM inbox WHERE received_at < $1 ORDER BY received_at LIMIT 5000)";
-    let tx = db.write_tx().await?;
+    let tx = db.write_tx_unhurried().await?;
     let values = [(clock.now_ms() - keep_ms).into()];
     let done = tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
     tx.commit().await?;

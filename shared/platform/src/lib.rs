@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod lifecycle;
 pub mod outbox;
 pub mod quota;
+pub mod rewrap;
 pub mod run;
 pub mod seal;
 pub mod service;

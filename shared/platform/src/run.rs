@@ -17,6 +17,7 @@ use crate::{
     db::Db,
     http::{self, caller::CallerCheck},
     lifecycle::{self, Readiness},
+    rewrap,
     service::{Service, Shared, StartError},
     settings::{Settings, SettingsError},
     telemetry,
@@ -46,6 +47,12 @@ enum Command {
     CheckConfig,
     /// Ask the running service whether it is ready; for container health checks.
     Healthcheck,
+    /// Seal every secret again under the first envelope key, beside the running service.
+    RotateKeys {
+        /// Only count what is still under other keys.
+        #[arg(long)]
+        count: bool,
+    },
 }
 
 /// What a program asks of its settings beyond what all do; one sentence for each problem.
@@ -62,8 +69,8 @@ pub fn settings(file: Option<&Path>, check: Check) -> Result<Settings, SettingsE
     if problems.is_empty() { Ok(settings) } else { Err(SettingsError::Invalid(problems)) }
 }
 
-/// `main` of a service: reads the command line and does what it says.
-pub async fn service<B, F>(name: ServiceName, check: Check, build: B) -> ExitCode
+/// `main` of a service: reads the command line and does what it says. `sealed`: its columns of sealed values.
+pub async fn service<B, F>(name: ServiceName, check: Check, sealed: &[rewrap::Column], build: B) -> ExitCode
 where
     B: FnOnce(Shared) -> F,
     F: Future<Output = Result<Service, StartError>>,
@@ -77,6 +84,7 @@ where
         Command::CheckConfig => return say("settings: nothing to complain about"),
         Command::Healthcheck => return healthcheck(&settings.listen).await,
         Command::Migrate => settings.database.auto_migrate = true,
+        Command::RotateKeys { count } => return rotate_keys(&settings, &[(name, sealed)], count).await,
         Command::Serve => return serve(name, settings, build).await,
     }
     // Building applies the migrations; nothing is started.
@@ -87,6 +95,35 @@ where
         },
         Err(e) => refuse(&e),
     }
+}
+
+/// The command `rotate-keys`: what each service has sealed moves under the first envelope key, or is only counted.
+/// Fails while an old key is still needed.
+pub async fn rotate_keys(
+    settings: &Settings,
+    services: &[(ServiceName, &[rewrap::Column])],
+    only_count: bool,
+) -> ExitCode {
+    let mode = if only_count { rewrap::Mode::Count } else { rewrap::Mode::Rewrap };
+    let mut done = true;
+    for (name, columns) in services {
+        match rewrap::command(settings, *name, columns, mode).await {
+            Ok((lines, finished)) => {
+                lines.iter().for_each(|line| {
+                    say(line);
+                });
+                done &= finished;
+            }
+            Err(e) => return refuse(&e),
+        }
+    }
+    if done {
+        return say(
+            "所有密钥都已用当前密钥封存，旧密钥可以移除 · every secret is under the present key; older ones can go",
+        );
+    }
+    say("仍有密钥由旧密钥封存，请保留旧密钥 · some secrets are under older keys still; keep those keys");
+    ExitCode::FAILURE
 }
 
 async fn serve<B, F>(name: ServiceName, settings: Settings, build: B) -> ExitCode

@@ -12,7 +12,7 @@ use crate::{
     bus::{Bus, InProcessBus, RabbitBus},
     clock::Clock,
     crash,
-    db::{self, Db, lease},
+    db::{self, Db, Plans, lease},
     http::caller::InternalKey,
     ids::Ids,
     inbox::InboxConsumer,
@@ -93,11 +93,20 @@ pub struct Platform {
 impl Platform {
     /// Connects to the service's database, applies its migrations, takes an id node.
     pub async fn start<M: MigratorTrait>(shared: &Shared, service: ServiceName) -> Result<Self, StartError> {
+        Self::start_with::<M>(shared, service, Plans::Free).await
+    }
+
+    /// As [`Platform::start`], with statements planned like this.
+    pub async fn start_with<M: MigratorTrait>(
+        shared: &Shared,
+        service: ServiceName,
+        plans: Plans,
+    ) -> Result<Self, StartError> {
         let name = service.as_str();
         let database = |source| StartError::Database { service: name, source };
         let settings = &shared.settings;
         let of_service = settings.database.for_service(name, &settings.data_dir);
-        let db = Db::connect_patiently(&of_service).await.map_err(database)?;
+        let db = Db::connect_patiently(&of_service, plans).await.map_err(database)?;
         if of_service.auto_migrate {
             db::migrate::<M>(&db).await.map_err(database)?;
         } else {
@@ -137,7 +146,7 @@ impl Platform {
 
     /// The relay, the keeper of the id node, the housekeeping: what every service runs besides its own.
     fn own_workers(&self) -> Vec<Worker> {
-        let relay = Relay::new(self.service, self.db.clone(), self.bus.clone(), self.clock.clone()).worker();
+        let relay = Relay::new(self.service, self.db.clone(), self.bus.clone(), self.clock.clone()).workers();
         let keeper = {
             let platform = self.clone();
             Worker::job("id-node-keeper", Duration::from_secs(20), None, move || {
@@ -159,7 +168,7 @@ impl Platform {
                 async move { platform.note_lag().await }
             })
         };
-        vec![relay, keeper, housekeeping, lag]
+        relay.into_iter().chain([keeper, housekeeping, lag]).collect()
     }
 
     #[allow(clippy::disallowed_methods)] // an id made twice does more harm than an end out of order
@@ -188,8 +197,8 @@ impl Platform {
     }
 
     async fn housekeeping(&self) -> Result<Turn, DbErr> {
-        const INBOX_KEEP_MS: i64 = 7 * 86_400_000;
-        let purged = crate::inbox::purge(&self.db, &self.clock, INBOX_KEEP_MS).await?
+        let inbox_keep_ms = i64::from(self.settings.inbox_keep_days.max(1)) * 86_400_000;
+        let purged = crate::inbox::purge(&self.db, &self.clock, inbox_keep_ms).await?
             + crate::http::idempotency::purge(&self.db, &self.clock).await?;
         Ok(if purged > 0 { Turn::Done } else { Turn::Idle })
     }

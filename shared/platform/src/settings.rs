@@ -1,6 +1,7 @@
 //! Settings of a process: defaults here ← `baodan.toml` ← environment (`BAODAN_…`, nested by `__`, or
 //! `…_FILE` naming a file that holds the value) ← flags. An empty environment starts the embedded mode.
 
+mod callback;
 mod ports;
 mod secrets;
 mod storage;
@@ -17,6 +18,7 @@ use config::{Config, Environment, File, FileFormat};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+pub use callback::CallbackSettings;
 pub use secrets::{KeySettings, NamedKey};
 pub use storage::StorageSettings;
 pub use supplier::SupplierSettings;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub admin_password: Option<SecretString>,
     /// Comma-separated `host:port` or CIDR that callbacks may reach besides public addresses.
     pub callback_allow: String,
+    /// Days for which a consumer remembers the events it has handled; repeats that come later are handled again.
+    pub inbox_keep_days: u32,
 }
 
 /// `redis.url` absent = quotas live in this process.
@@ -124,35 +128,6 @@ impl Default for AuthSettings {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CallbackSettings {
-    /// Ports a callback URL may name; empty = any.
-    #[serde(deserialize_with = "ports::read")]
-    pub ports: Vec<u16>,
-    /// Deliveries under way at once in this process.
-    pub concurrency: usize,
-    /// Deliveries under way at once to one subscription.
-    pub concurrency_per_subscription: usize,
-    pub timeout_seconds: u64,
-    pub connect_timeout_seconds: u64,
-    /// Pauses before each further try, seconds, comma-separated.
-    pub retry_schedule_seconds: String,
-}
-
-impl Default for CallbackSettings {
-    fn default() -> Self {
-        Self {
-            ports: Vec::new(),
-            concurrency: 256,
-            concurrency_per_subscription: 32,
-            timeout_seconds: 15,
-            connect_timeout_seconds: 5,
-            retry_schedule_seconds: "5,30,120,600,1800,3600,10800,21600,43200,86400".into(),
-        }
-    }
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -175,6 +150,7 @@ impl Default for Settings {
             supplier: SupplierSettings::default(),
             admin_password: None,
             callback_allow: String::new(),
+            inbox_keep_days: 7,
         }
     }
 }
@@ -280,6 +256,7 @@ impl Settings {
             problems.push(format!("drain_seconds (BAODAN_DRAIN_SECONDS) is {MAX_DRAIN_SECONDS} at the most"));
         }
         problems.extend(self.retry_schedule().err());
+        self.callback.validate(&mut problems);
         problems.extend(self.telemetry.validate().err());
         problems
     }

@@ -7,6 +7,7 @@ use std::{
 use contracts::event::{Event, Payload};
 use platform::{
     Service,
+    bus::Written,
     clock::{self, Clock},
     db::DatabaseSettings,
     ids::Ids,
@@ -139,7 +140,9 @@ impl TestBed {
     /// # Panics
     /// When the bus does not take them.
     pub async fn publish(&self, events: &[Event]) {
-        self.shared.bus.publish(events).await.expect("the bus takes the events");
+        let written: Vec<Written> =
+            events.iter().map(|e| Written::new(e).expect("an event that can be written")).collect();
+        self.shared.bus.publish(&written).await.expect("the bus takes the events");
     }
 
     /// Every event that has gone over the bus so far, in order; those of [`Self::publish`] too.

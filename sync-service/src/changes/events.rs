@@ -14,6 +14,7 @@ use platform::{
     db::WriteTx,
     inbox::{Consumer, HandleError, Handling},
 };
+use sea_orm::ConnectionTrait;
 
 use super::{
     rules::{self, Privacy, Said},
@@ -67,7 +68,7 @@ impl OrderChanges {
         for ((event, change), seq) in fresh.iter().zip(first_seq..) {
             changes.push(line(event, change, seq, &privacies)?);
         }
-        store::insert(tx, &changes).await?;
+        let lines = store::new_lines(tx.get_database_backend(), &changes)?;
         let matching = subscriptions::store::of_partners(tx, &partners).await?;
         let wanted: Vec<Wanted> = changes
             .iter()
@@ -85,7 +86,7 @@ impl OrderChanges {
                 traceparent: c.traceparent.clone(),
             })
         };
-        let handoff = intake::enqueue(&self.ctx, tx, wanted, bodies).await?;
+        let handoff = intake::enqueue(&self.ctx, tx, wanted, bodies, lines).await?;
         self.stage(handoff);
         Ok(())
     }

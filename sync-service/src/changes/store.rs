@@ -1,11 +1,11 @@
 use std::collections::HashSet;
 
 use platform::db::WriteTx;
-use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
 use serde::Serialize;
 
 use super::rules::{DISTRIBUTOR, OWN};
-use crate::sql::{self, Column};
+use crate::sql::{self, Column, Write};
 
 /// A new line of the feed.
 #[derive(Debug, Serialize)]
@@ -65,8 +65,8 @@ pub async fn known(tx: &WriteTx, numbers: &[&str]) -> Result<HashSet<(String, i6
     rows.iter().map(|row| Ok((row.try_get("", "number")?, row.try_get("", "order_seq")?))).collect()
 }
 
-pub async fn insert(tx: &WriteTx, changes: &[NewChange]) -> Result<(), DbErr> {
-    sql::insert(tx, "order_change", COLUMNS, changes, "").await.map(|_| ())
+pub fn new_lines(backend: DbBackend, changes: &[NewChange]) -> Result<Option<Write>, DbErr> {
+    Write::insert(backend, "order_change", COLUMNS, changes, "")
 }
 
 /// Takes the feed's lock without a number: what is decided under it, the consumer sees before its next change.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use platform::db::WriteTx;
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
     lane::Job,
@@ -18,7 +18,10 @@ use super::{
     sender::Bodies,
     store::{self, NewDelivery, QueueRow, Unfinished},
 };
-use crate::ctx::Ctx;
+use crate::{
+    ctx::Ctx,
+    sql::{self, Write},
+};
 
 /// A delivery that is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -42,14 +45,17 @@ pub struct Handoff {
 type OrderLine = (i64, i64);
 
 /// Makes the rows. `wanted` is in the order of the feed; `bodies_of` answers the bytes of a change by its number,
-/// `None` where they are not at hand: those deliveries are claimed like any other.
+/// `None` where they are not at hand: those deliveries are claimed like any other. `along` is written in the same
+/// round trip.
 pub async fn enqueue(
     ctx: &Ctx,
     tx: &WriteTx,
     wanted: Vec<Wanted>,
     bodies_of: impl Fn(i64) -> Option<Bodies> + Send,
+    along: Option<Write>,
 ) -> Result<Handoff, DbErr> {
     if wanted.is_empty() {
+        sql::together(tx, [along]).await?;
         return Ok(Handoff::default());
     }
     let now = ctx.platform.clock.now_ms();
@@ -92,7 +98,8 @@ pub async fn enqueue(
         queue.push(row);
     }
     store::supersede(tx, &outdated, now).await?;
-    store::insert(tx, &rows, &queue).await?;
+    let made = store::new_rows(tx.get_database_backend(), &rows, &queue)?;
+    sql::together(tx, [along].into_iter().chain(made)).await?;
     metrics::counter!("callback_deliveries_total").increment(rows.len() as u64);
     Ok(handoff)
 }

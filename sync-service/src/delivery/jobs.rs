@@ -3,7 +3,10 @@
 use platform::lifecycle::Turn;
 use sea_orm::DbErr;
 
-use super::store::{self, NewAlert, Vacated};
+use super::{
+    observe::Gauges,
+    store::{self, NewAlert, Vacated},
+};
 use crate::{
     ctx::Ctx,
     entities::subscription::Model,
@@ -65,6 +68,16 @@ async fn raise(ctx: &Ctx, row: &Model, level: i32, now: i64) -> Result<(), DbErr
         "a receiver acknowledges nothing; percent of its failure budget"
     );
     Ok(())
+}
+
+/// Shows what waits as gauges.
+///
+/// # Errors
+/// The database is away.
+pub async fn measure(ctx: &Ctx, gauges: &mut Gauges) -> Result<Turn, DbErr> {
+    let backlog = store::backlog(&ctx.platform.db).await?;
+    gauges.show(&backlog, ctx.platform.clock.now_ms());
+    Ok(Turn::Idle)
 }
 
 /// Makes orders move whose deliveries all stand behind nothing. There should be none: each found one is an error of

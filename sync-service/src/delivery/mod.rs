@@ -27,6 +27,7 @@ pub mod intake;
 pub mod jobs;
 mod lane;
 mod lanes;
+pub mod observe;
 mod pump;
 mod record;
 pub mod recovery;

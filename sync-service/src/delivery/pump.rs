@@ -20,17 +20,19 @@ use super::{
     engine::{Inner, Sent},
     lane::{Job, Lane},
     lanes::Lanes,
+    observe::Meters,
     record::{self, Batch, Outcome},
     rules::Verdict,
     store::{Held, Want},
     target::Target,
 };
 
-/// The net under the wake-ups: rows of other replicas are found this late at the most.
+/// Nets under the wake-ups: other replicas' changes of subscriptions, and (a look at each one's queue) their rows.
 const POLL_MS: i64 = 500;
+const SCAN_MS: i64 = 2_500;
 /// Results are written when there are so many, or the oldest has waited so long.
 const RECORD_AT: usize = 256;
-const RECORD_LINGER: Duration = Duration::from_millis(10);
+const RECORD_LINGER: Duration = Duration::from_millis(20);
 /// With so many results unwritten (the database is away) nothing more is sent.
 const MOST_UNWRITTEN: usize = 10_000;
 /// Rows of one claim, and subscriptions it names.
@@ -49,8 +51,10 @@ pub(super) struct Pump {
     unused: Vec<Held>,
     breakers: HashMap<i64, i64>,
     health: HashMap<i64, i64>,
+    meters: Meters,
     /// The batch being written; kept until it is.
     writing: Batch,
+    next_reload: i64,
     next_scan: i64,
     last_update: i64,
     did_something: bool,
@@ -71,7 +75,9 @@ impl Pump {
             unused: Vec::new(),
             breakers: HashMap::new(),
             health: HashMap::new(),
+            meters: Meters::default(),
             writing: Batch::default(),
+            next_reload: 0,
             next_scan: 0,
             last_update: 0,
             did_something: false,
@@ -134,7 +140,7 @@ impl Pump {
 
     /// How long nothing will happen by itself.
     fn nap(&self, now: i64) -> Duration {
-        let first = self.lanes.first_timer().min(self.next_scan);
+        let first = self.lanes.first_timer().min(self.next_reload).min(self.next_scan);
         let wait = Duration::from_millis(first.saturating_sub(now).clamp(1, POLL_MS).unsigned_abs());
         match self.oldest_outcome {
             Some(since) => wait.min(RECORD_LINGER.saturating_sub(since.elapsed())),
@@ -237,6 +243,7 @@ impl Pump {
             self.lanes.line_up(id);
             return;
         };
+        self.meters.attempt(lane.target.partner_id, &job, &exchange, &inner.platform.clock);
         let [jitter] = seal::random_bytes::<1>();
         let verdict = inner.schedule.verdict(exchange.reply, job.tries + 1, now, jitter);
         if let Some(until) = lane.ended(exchange.reply, exchange.duration_ms, now) {
@@ -294,10 +301,10 @@ impl Pump {
     /// A look into the database, if there is a reason for one.
     fn claim(&mut self, inner: &Arc<Inner>, now: i64) -> Option<Later<Claimed>> {
         let scan = now >= self.next_scan;
-        let reload = inner.stale.swap(false, Ordering::SeqCst) || scan;
-        if scan {
-            self.next_scan = now + POLL_MS;
-        }
+        let reload = inner.stale.swap(false, Ordering::SeqCst) || now >= self.next_reload;
+        let again = |due: bool, before: i64, pause: i64| if due { now + pause } else { before };
+        self.next_reload = again(reload, self.next_reload, POLL_MS);
+        self.next_scan = again(scan, self.next_scan, SCAN_MS);
         let mut wants = Vec::new();
         let mut rows = 0;
         while wants.len() < CLAIM_LANES && rows < CLAIM_ROWS && self.outcomes.len() < MOST_UNWRITTEN {
@@ -317,7 +324,7 @@ impl Pump {
             let room = i64::try_from(room).unwrap_or(1);
             wants.push((Want { subscription_id: id, room }, lane.target.rate_limit));
         }
-        if !reload && wants.is_empty() {
+        if !reload && !scan && wants.is_empty() {
             return None;
         }
         let request = Request { since: reload.then_some(self.last_update), scan, wants };

@@ -7,7 +7,7 @@ use platform::{
     crash,
     db::{Db, WriteTx},
 };
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
     lane::Job,
@@ -15,7 +15,7 @@ use super::{
     sender::Exchange,
     store::{self, Held, NewAttempt, Progress, Requeued, Vacated},
 };
-use crate::subscriptions;
+use crate::{sql, subscriptions};
 
 /// An attempt that was made.
 pub struct Outcome {
@@ -152,15 +152,19 @@ async fn write_outcomes(
     let ours = store::lock_held(tx, &held).await?;
     // A result that comes after the lease ran out is evidence, no more: another may be at work on the delivery.
     let attempts: Vec<_> = outcomes.iter().map(|o| o.attempt(plain)).collect();
-    store::insert_attempts(tx, &attempts).await?;
     let mine: Vec<&Outcome> = outcomes.iter().filter(|o| ours.contains(&o.job.delivery_id)).collect();
     let progress: Vec<_> = mine.iter().map(|o| o.progress(now, plain)).collect();
-    store::progress(tx, &progress).await?;
     let done: Vec<i64> =
         mine.iter().filter(|o| o.verdict == Verdict::Delivered).map(|o| o.job.delivery_id).collect();
-    store::unqueue(tx, &done).await?;
     let requeued: Vec<_> = mine.iter().filter_map(|o| o.requeued(now)).collect();
-    store::requeue(tx, &requeued).await?;
+    let backend = tx.get_database_backend();
+    let writes = [
+        store::new_attempts(backend, &attempts)?,
+        store::progress(backend, &progress)?,
+        store::unqueue(backend, &done)?,
+        store::requeue(backend, &requeued)?,
+    ];
+    sql::together(tx, writes).await?;
     let vacated: Vec<_> = mine.iter().filter_map(|o| o.vacated()).collect();
     let promoted = store::promote(tx, &vacated).await?;
     let gone: HashSet<i64> =

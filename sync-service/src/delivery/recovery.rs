@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use platform::{db::WriteTx, ids};
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
     intake::{self, Handoff, Wanted},
@@ -20,7 +20,7 @@ use crate::{
     },
     ctx::Ctx,
     entities::subscription::Model,
-    subscriptions,
+    sql, subscriptions,
 };
 
 /// Deliveries of one transaction.
@@ -121,7 +121,7 @@ pub async fn replay(
     let again = store::again(tx, &ids, None).await?;
     let missing = wanted.into_iter().filter(|w| !there.contains_key(&w.change_seq)).collect();
     let mut handoff = requeue(ctx, tx, &again).await?;
-    let fresh = intake::enqueue(ctx, tx, missing, |_| None).await?;
+    let fresh = intake::enqueue(ctx, tx, missing, |_| None, None).await?;
     handoff.hungry.extend(fresh.hungry);
     Ok(handoff)
 }
@@ -142,7 +142,7 @@ async fn requeue(ctx: &Ctx, tx: &WriteTx, again: &[Again]) -> Result<Handoff, Db
         again.iter().filter(|a| a.state == Some(state::PARKED)).map(|a| a.delivery_id).collect();
     let finished: Vec<_> = again.iter().filter(|a| a.state.is_none()).map(|a| a.row(now)).collect();
     store::unpark(tx, &parked, now).await?;
-    store::insert(tx, &[], &finished).await?;
+    sql::together(tx, store::new_rows(tx.get_database_backend(), &[], &finished)?).await?;
     let reopened: Vec<i64> =
         parked.iter().copied().chain(finished.iter().map(|row| row.delivery_id)).collect();
     store::reopen(tx, &reopened).await?;

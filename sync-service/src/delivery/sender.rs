@@ -30,7 +30,6 @@ use crate::subscriptions::rules::Dialect;
 
 /// Bytes of an answer that are read and kept.
 pub const ANSWER_BYTES: usize = 16 * 1024;
-const IDLE_CONNECTIONS_PER_HOST: usize = 64;
 
 /// The bytes of a change, one for each dialect.
 #[derive(Debug)]
@@ -96,7 +95,8 @@ impl Outgoing {
                 total_timeout_seconds: settings.timeout_seconds,
                 resolver: Some(resolver),
             })
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
+            // Many subscriptions may share a host: none of their connections is closed just to be opened again.
+            .pool_max_idle_per_host(settings.concurrency.max(1))
             .pool_idle_timeout(Duration::from_secs(30))
             .tcp_nodelay(true)
             .build()

@@ -18,6 +18,7 @@ use crate::{
 
 pub struct Target {
     pub subscription_id: i64,
+    pub partner_id: i64,
     /// `Err`: why nothing can be sent there (the settings may have changed since it was made).
     pub address: Result<(Url, Door), String>,
     pub dialect: Dialect,
@@ -50,6 +51,7 @@ impl Target {
         };
         Self {
             subscription_id: row.id,
+            partner_id: row.partner_id,
             address: policy.check_url(&row.url).map_err(|e| format!("url {e}")),
             dialect: Dialect::from_word(&row.dialect).unwrap_or(Dialect::Standard),
             key: open(Sealed::Secret, &row.secret).as_ref().and_then(SigningKey::read),

@@ -34,6 +34,7 @@ impl MigrationTrait for Migration {
 /// - `delivery_queue`: the hot part. A row lives here from the change to its acknowledgement, a parked one until
 ///   somebody recovers it. `state` as `delivery::rules::state`; a leased row has its lease's end in `next_attempt_at`.
 /// - `delivery_attempt`: every request made; append only.
+/// - `retention_mark`: how far `retention` has come with what it does not delete.
 const TABLES: &str = "
 CREATE TABLE partner (
     id BIGINT NOT NULL PRIMARY KEY,
@@ -197,6 +198,10 @@ CREATE TABLE callback_alert (
     failing_since BIGINT NOT NULL
 );
 CREATE INDEX callback_alert_partner ON callback_alert (partner_id, id);
+CREATE TABLE retention_mark (
+    name TEXT NOT NULL PRIMARY KEY,
+    until BIGINT NOT NULL
+);
 CREATE TABLE signing_key (
     id {{identity}},
     public_key TEXT NOT NULL,

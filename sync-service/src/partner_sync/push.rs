@@ -50,7 +50,7 @@ pub async fn enqueue(
         });
     }
     store::insert_batches(tx, &batches).await?;
-    Ok(intake::enqueue(ctx, tx, wanted, |_| None).await?)
+    Ok(intake::enqueue(ctx, tx, wanted, |_| None, None).await?)
 }
 
 /// One batch in both dialects.

@@ -143,7 +143,7 @@ pub async fn register(ctx: &Ctx, who: &Entrant, params: &Params) -> Result<Regis
             let mark_at = if lines.len() < REPLAYED { head } else { seqs.last().copied().unwrap_or(head) };
             store::move_mark(&tx, &mark, mark_at).await?;
             let replayed = missing.len();
-            (intake::enqueue(ctx, &tx, missing, |_| None).await?, replayed)
+            (intake::enqueue(ctx, &tx, missing, |_| None, None).await?, replayed)
         }
     };
     tell_used(ctx, &tx, who, now).await?;

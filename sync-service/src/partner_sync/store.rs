@@ -80,7 +80,7 @@ const BATCH: &[Column] =
     &[("id", "bigint"), ("event_id", "text"), ("standard", "text"), ("gth", "text"), ("traceparent", "text")];
 
 pub async fn insert_batches(tx: &WriteTx, batches: &[NewBatch]) -> Result<(), DbErr> {
-    sql::insert(tx, "push_batch", BATCH, batches, "").await.map(|_| ())
+    sql::insert(tx, "push_batch", BATCH, batches, "").await
 }
 
 /// Of these changes those that have no delivery to the subscription yet.

@@ -62,7 +62,7 @@ async fn a_result_that_comes_after_the_lease_is_evidence_only() {
     f.subscribe(&receiver.url("/")).await;
     f.publish(&[change(1, 1)]).await;
     // The first sender's request fails late, after another has delivered.
-    receiver.answer_next([Reply::new(500, "late").after(std::time::Duration::from_millis(300))]);
+    receiver.answer_next([Reply::new(500, "late").after(std::time::Duration::from_secs(2))]);
     let slow = f.another_sender().await;
     let task = lifecycle::spawn(async move { slow.run_once().await });
     receiver.wait_for(1).await;

@@ -169,6 +169,18 @@ impl System {
         names
     }
 
+    /// Ends the system in order and starts it with another setting.
+    pub async fn restart_with(&mut self, variable: &str, value: &str) {
+        self.stop().await;
+        self.environment.insert(variable.into(), value.into());
+        self.boot().await;
+    }
+
+    /// `id:secret` of the envelope key of the first start.
+    pub fn envelope_key(&self) -> String {
+        self.environment["BAODAN_KEYS__ENVELOPE"].clone()
+    }
+
     /// What the processes printed.
     pub fn logs(&self) -> String {
         self.processes.iter().map(Process::log).collect()

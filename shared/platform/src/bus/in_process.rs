@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use contracts::{event::Event, events};
 use tokio::sync::Notify;
 
-use super::BusError;
+use super::{BusError, Written};
 use crate::inbox::InboxConsumer;
 
 type Tap = Arc<dyn Fn(&[Event]) + Send + Sync>;
@@ -45,7 +45,9 @@ impl InProcessBus {
         self.write().taps.push(Arc::new(see));
     }
 
-    pub(super) async fn publish(&self, batch: &[Event]) -> Result<(), BusError> {
+    pub(super) async fn publish(&self, batch: &[Written]) -> Result<(), BusError> {
+        let batch: Vec<Event> =
+            batch.iter().map(|event| serde_json::from_str(&event.body)).collect::<Result<_, _>>()?;
         let consumers = self.read().consumers.clone();
         for spec in events::CONSUMERS {
             let mine: Vec<Event> =
@@ -62,7 +64,7 @@ impl InProcessBus {
             }
         }
         let taps = self.read().taps.clone();
-        taps.iter().for_each(|see| see(batch));
+        taps.iter().for_each(|see| see(&batch));
         for (types, notify) in &self.read().wake {
             if batch.iter().any(|e| types.contains(&e.kind.as_str())) {
                 notify.notify_one();

@@ -43,10 +43,27 @@ pub enum BusError {
     Unroutable(String),
     #[error("the consumer {consumer} could not take the batch: {reason}")]
     Consumer { consumer: &'static str, reason: String },
-    #[error("an event could not be written as JSON: {0}")]
+    #[error("an event is no JSON: {0}")]
     Encoding(#[from] serde_json::Error),
     #[error("the broker did not confirm within {0} s")]
     Timeout(u64),
+}
+
+/// An event as it stands in an outbox: what it is routed by, and its bytes.
+#[derive(Debug, Clone)]
+pub struct Written {
+    pub id: String,
+    pub kind: String,
+    /// The envelope as JSON.
+    pub body: String,
+}
+
+impl Written {
+    /// # Errors
+    /// When the event cannot be written as JSON.
+    pub fn new(event: &Event) -> Result<Self, serde_json::Error> {
+        Ok(Self { id: event.id.clone(), kind: event.kind.clone(), body: serde_json::to_string(event)? })
+    }
 }
 
 /// The bus of one process. Cheap to clone.
@@ -58,7 +75,7 @@ pub enum Bus {
 
 impl Bus {
     /// Hands `events` over in order; `Ok` once every durable reader has them for good.
-    pub async fn publish(&self, events: &[Event]) -> Result<(), BusError> {
+    pub async fn publish(&self, events: &[Written]) -> Result<(), BusError> {
         match self {
             Self::InProcess(bus) => bus.publish(events).await,
             Self::Rabbit(bus) => bus.publish(events).await,

@@ -5,7 +5,7 @@
 //! Under backlog several events travel as one message (CloudEvents batch): a quorum queue costs the broker
 //! about 100 µs of CPU a message, whatever its size.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use contracts::{
     event::{BATCH_CONTENT_TYPE, CONTENT_TYPE, Event},
@@ -25,19 +25,22 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
-use super::BusError;
+use super::{BusError, Written};
 use crate::{
     crash,
     inbox::InboxConsumer,
     lifecycle::{Stage, Worker},
 };
 
-/// Events of one batch message.
+/// Events of one batch message, and their bytes (one event larger than that goes alone).
 const EVENTS_PER_MESSAGE: usize = 64;
+const BYTES_PER_MESSAGE: usize = 256 * 1024;
 /// From this many waiting events on, they travel several to a message.
-const BACKLOG: usize = 16;
+const BACKLOG: usize = 4;
 /// Messages a consumer may hold unacknowledged.
 const PREFETCH: u16 = 64;
+/// Bytes of messages from which on no more are taken into the same transaction.
+const BYTES_PER_TAKE: usize = 1024 * 1024;
 const CONFIRM_TIMEOUT_SECONDS: u64 = 30;
 const CONNECT_TIMEOUT_SECONDS: u64 = 10;
 
@@ -129,7 +132,7 @@ impl RabbitBus {
         self.publisher(&mut slot).await.map(|_| ())
     }
 
-    pub(super) async fn publish(&self, events: &[Event]) -> Result<(), BusError> {
+    pub(super) async fn publish(&self, events: &[Written]) -> Result<(), BusError> {
         let mut slot = self.inner.publisher.lock().await;
         let channel = self.publisher(&mut slot).await?;
         let sending = self.publish_on(&channel, events);
@@ -143,15 +146,15 @@ impl RabbitBus {
         done
     }
 
-    async fn publish_on(&self, channel: &Channel, events: &[Event]) -> Result<(), BusError> {
+    async fn publish_on(&self, channel: &Channel, events: &[Written]) -> Result<(), BusError> {
         let exchange = self.exchange();
         let mut confirms = Vec::new();
         for run in runs(events) {
             let kind = run[0].kind.as_str();
             let durable = events::CONSUMERS.iter().any(|c| c.types.contains(&kind));
             let (body, content_type) = match run {
-                [one] => (serde_json::to_vec(one)?, CONTENT_TYPE),
-                many => (serde_json::to_vec(many)?, BATCH_CONTENT_TYPE),
+                [one] => (Cow::Borrowed(one.body.as_bytes()), CONTENT_TYPE),
+                many => (Cow::Owned(array(many)), BATCH_CONTENT_TYPE),
             };
             let properties = BasicProperties::default()
                 .with_content_type(content_type.into())
@@ -210,11 +213,11 @@ impl RabbitBus {
                 return Ok(());
             };
             let mut deliveries = vec![first?];
-            while deliveries.len() < usize::from(PREFETCH) {
-                match stream.next().now_or_never() {
-                    Some(Some(delivery)) => deliveries.push(delivery?),
-                    _ => break,
-                }
+            let mut bytes = deliveries[0].data.len();
+            while bytes < BYTES_PER_TAKE {
+                let Some(Some(delivery)) = stream.next().now_or_never() else { break };
+                deliveries.push(delivery?);
+                bytes += deliveries[deliveries.len() - 1].data.len();
             }
             if !take(consumer, &deliveries, stop).await {
                 return Ok(());
@@ -276,15 +279,38 @@ impl RabbitBus {
 }
 
 /// Runs of neighbours of one type: single while there is little to do, many to a message under backlog.
-fn runs(events: &[Event]) -> impl Iterator<Item = &[Event]> {
-    let most = if events.len() >= BACKLOG
-        && events.iter().all(|e| events::lookup(&e.kind).is_none_or(|t| t.reach == Reach::Durable))
-    {
-        EVENTS_PER_MESSAGE
-    } else {
-        1
-    };
-    events.chunk_by(|a, b| a.kind == b.kind).flat_map(move |same| same.chunks(most))
+fn runs(events: &[Written]) -> Vec<&[Written]> {
+    let single = events.len() < BACKLOG
+        || events.iter().any(|e| events::lookup(&e.kind).is_some_and(|t| t.reach != Reach::Durable));
+    let mut runs = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (at, event) in events.iter().enumerate() {
+        let full = single
+            || at - start == EVENTS_PER_MESSAGE
+            || bytes + event.body.len() > BYTES_PER_MESSAGE
+            || event.kind != events[start].kind;
+        if at > start && full {
+            runs.push(&events[start..at]);
+            (start, bytes) = (at, 0);
+        }
+        bytes += event.body.len();
+    }
+    runs.extend((start < events.len()).then(|| &events[start..]));
+    runs
+}
+
+/// The events as one JSON array.
+fn array(events: &[Written]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(events.iter().map(|e| e.body.len() + 1).sum::<usize>() + 1);
+    body.push(b'[');
+    for (at, event) in events.iter().enumerate() {
+        if at > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(event.body.as_bytes());
+    }
+    body.push(b']');
+    body
 }
 
 /// Hands the messages to the consumer, as often as it takes; false when told to stop before it was done.
@@ -352,5 +378,45 @@ where
             () = stop.cancelled() => {}
         }
         pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::{
+        event::Payload,
+        events::{OrderStateChanged, ReportChanged},
+    };
+
+    use super::*;
+
+    fn written(kind: &str, bytes: usize) -> Written {
+        Written { id: String::new(), kind: kind.into(), body: "1".repeat(bytes) }
+    }
+
+    #[test]
+    fn events_travel_alone_while_there_is_little_to_do_and_together_under_backlog() {
+        let few = [(); BACKLOG - 1].map(|()| written(OrderStateChanged::TYPE, 10));
+        assert_eq!(runs(&few).len(), BACKLOG - 1);
+        let mut many = vec![written(OrderStateChanged::TYPE, 10); EVENTS_PER_MESSAGE + 1];
+        many.push(written(ReportChanged::TYPE, 10));
+        assert_eq!(runs(&many).iter().map(|run| run.len()).collect::<Vec<_>>(), [EVENTS_PER_MESSAGE, 1, 1]);
+        assert!(runs(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_message_is_bounded_in_bytes_and_one_large_event_goes_alone() {
+        let sizes = [10, BYTES_PER_MESSAGE / 2, BYTES_PER_MESSAGE / 2, BYTES_PER_MESSAGE * 2, 10, 10];
+        let events = sizes.map(|bytes| written(OrderStateChanged::TYPE, bytes));
+        assert_eq!(runs(&events).iter().map(|run| run.len()).collect::<Vec<_>>(), [2, 1, 1, 2]);
+    }
+
+    #[test]
+    fn a_message_of_several_events_reads_as_each_of_them() {
+        let event = r#"{"specversion":"1.0","id":"evt_1","source":"/x","type":"t","subject":"s","time":"",
+            "datacontenttype":"application/json","dataschema":"t/1","data":{"a":"[1,2]"}}"#;
+        let one = Written { id: "evt_1".into(), kind: "t".into(), body: event.into() };
+        let read = decode(&array(&[one.clone(), one])).expect("events");
+        assert_eq!(read.iter().map(|e| e.data.get()).collect::<Vec<_>>(), [r#"{"a":"[1,2]"}"#; 2]);
     }
 }

@@ -69,7 +69,7 @@ impl MigrationTrait for PlatformTables {
             manager,
             "CREATE TABLE outbox (
                 id {{identity}},
-                event_id TEXT NOT NULL UNIQUE,
+                event_id TEXT NOT NULL,
                 kind TEXT NOT NULL,
                 body TEXT NOT NULL,
                 created_at BIGINT NOT NULL

@@ -17,7 +17,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbB
 use tokio::sync::{Mutex, Notify};
 
 pub use migrate::{PlatformTables, migrate, pending, script};
-pub use settings::DatabaseSettings;
+pub use settings::{DatabaseSettings, Plans};
 pub use write_tx::WriteTx;
 
 /// A service's database. Cheap to clone.
@@ -32,7 +32,7 @@ pub struct Db {
 
 impl Db {
     /// Opens the pool; `settings.url` is the one of this service already (see [`DatabaseSettings::for_service`]).
-    pub async fn connect(settings: &DatabaseSettings) -> Result<Self, DbErr> {
+    pub async fn connect(settings: &DatabaseSettings, plans: Plans) -> Result<Self, DbErr> {
         let url = settings.expose_url();
         let sqlite = url.starts_with("sqlite:");
         let max_connections = settings.max_connections.min(if sqlite { 8 } else { u32::MAX });
@@ -57,7 +57,13 @@ impl Db {
         } else if let Some(schema) = &settings.schema {
             options.set_schema_search_path(schema.clone());
         }
-        let conn = Database::connect(options).await?;
+        if !sqlite && plans == Plans::ByKey {
+            let schema = settings.schema.as_ref().map(|s| format!("SET search_path = \"{s}\";"));
+            plan_by_key(&mut options, schema.unwrap_or_default());
+        }
+        let mut conn = Database::connect(options).await?;
+        let statements = metrics::counter!("db_statements_total");
+        conn.set_metric_callback(move |_| statements.increment(1));
         if let (false, Some(schema)) = (sqlite, &settings.schema) {
             // One implicit transaction: IF NOT EXISTS alone fails for replicas that start together.
             let sql = format!(
@@ -75,10 +81,10 @@ impl Db {
 
     /// As [`Db::connect`], trying again for a while: after a power cut, or in a fresh cluster, the database comes up
     /// beside its clients, and a busy one lets them in late.
-    pub async fn connect_patiently(settings: &DatabaseSettings) -> Result<Self, DbErr> {
+    pub async fn connect_patiently(settings: &DatabaseSettings, plans: Plans) -> Result<Self, DbErr> {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(settings.start_patience_seconds);
         loop {
-            match Self::connect(settings).await {
+            match Self::connect(settings, plans).await {
                 Err(e) if is_transient(&e) && tokio::time::Instant::now() < deadline => {
                     tracing::warn!(error = %e, "the database does not let us in yet; trying again");
                     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -97,6 +103,16 @@ impl Db {
     /// without [`WriteTx::commit`] rolls back.
     pub async fn write_tx(&self) -> Result<WriteTx, DbErr> {
         WriteTx::begin(self).await
+    }
+
+    /// As [`Db::write_tx`], for what a crash of the database may take back without harm: on PostgreSQL its commit does
+    /// not wait for the disk. What commits after it in the usual way is never kept without it.
+    pub async fn write_tx_unhurried(&self) -> Result<WriteTx, DbErr> {
+        let tx = self.write_tx().await?;
+        if self.is_postgres() {
+            tx.execute_unprepared("SET LOCAL synchronous_commit = off").await?;
+        }
+        Ok(tx)
     }
 
     pub fn is_postgres(&self) -> bool {
@@ -132,6 +148,19 @@ impl Db {
     pub async fn close(&self) -> Result<(), DbErr> {
         self.conn.clone().close().await
     }
+}
+
+/// See [`Plans::ByKey`]. `first` is run before: this callback takes the place of the library's own.
+fn plan_by_key(options: &mut ConnectOptions, first: String) {
+    let sql =
+        format!("{first} SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off");
+    options.map_sqlx_postgres_pool_opts(move |pool| {
+        let sql = sql.clone();
+        pool.after_connect(move |conn, _| {
+            let sql = sqlx::AssertSqlSafe(sql.clone());
+            Box::pin(async move { sqlx::Executor::execute(conn, sql).await.map(|_| ()) })
+        })
+    });
 }
 
 /// The statement text for the back end in use: the few places where the two dialects part.

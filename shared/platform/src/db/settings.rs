@@ -25,6 +25,17 @@ pub struct DatabaseSettings {
     pub keep_months: u32,
 }
 
+/// How PostgreSQL plans a service's statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Plans {
+    /// As it sees fit.
+    #[default]
+    Free,
+    /// By index, row by row. For a service whose statements all go by keys: a plan that was made while a table was
+    /// empty is kept for a connection's life, and reads the whole table long after it has grown.
+    ByKey,
+}
+
 impl Default for DatabaseSettings {
     fn default() -> Self {
         Self {

@@ -35,6 +35,7 @@ impl WriteTx {
             ..Default::default()
         };
         let tx = db.conn.begin_with_options(options).await?;
+        metrics::counter!("db_transactions_total").increment(1);
         Ok(Self {
             tx,
             _writer: writer,

@@ -108,7 +108,8 @@ pub async fn begin(
     let Some(key) = &key.0 else { return Ok(Begin::Fresh(Guard(None))) };
     let now = clock.now_ms();
     let held = Held { scope: scope.to_owned(), key: key.clone(), locked_until: now + LOCK_MS };
-    let tx = db.write_tx().await?;
+    // Should a crash take the lock back, it takes the change back with it: that commits later.
+    let tx = db.write_tx_unhurried().await?;
     let inserted = run(
         &tx,
         r#"INSERT INTO idempotency_key (scope, "key", body_sha256, locked_until, created_at)
@@ -221,7 +222,7 @@ impl Guard {
     pub async fn release(self, db: &Db) {
         let Some(held) = self.0 else { return };
         let delete = async {
-            let tx = db.write_tx().await?;
+            let tx = db.write_tx_unhurried().await?;
             let sql = r#"DELETE FROM idempotency_key
                          WHERE scope = $1 AND "key" = $2 AND locked_until = $3 AND answer IS NULL"#;
             let values = [held.scope.as_str().into(), held.key.as_str().into(), held.locked_until.into()];
@@ -316,7 +317,7 @@ pub fn replay(status: u16, answer: String) -> HttpResponse {
 pub async fn purge(db: &Db, clock: &Clock) -> Result<u64, DbErr> {
     let mut deleted = 0;
     for _ in 0..PURGE_BATCHES {
-        let tx = db.write_tx().await?;
+        let tx = db.write_tx_unhurried().await?;
         let now = clock.now_ms();
         let batch = run(
             &tx,

@@ -2,7 +2,7 @@ use actix_web::test::TestRequest;
 use sea_orm_migration::{MigrationTrait, SchemaManager};
 
 use super::*;
-use crate::db::{DatabaseSettings, PlatformTables};
+use crate::db::{DatabaseSettings, Plans, PlatformTables};
 
 struct World {
     db: Db,
@@ -30,7 +30,7 @@ async fn world() -> World {
         url: url.map(Into::into),
         ..Default::default()
     };
-    let db = Db::connect(&settings.for_service("test", &folder.0)).await.expect("a database");
+    let db = Db::connect(&settings.for_service("test", &folder.0), Plans::Free).await.expect("a database");
     PlatformTables.up(&SchemaManager::new(db.conn())).await.expect("tables");
     db.conn().execute_unprepared("CREATE TABLE change (n INTEGER)").await.expect("a table");
     World { db, clock: Clock::manual(1_795_000_000_000), _folder: folder }

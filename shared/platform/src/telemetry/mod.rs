@@ -44,6 +44,8 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// From a cached read to a time-out of an upstream, in seconds.
 const SECONDS_BUCKETS: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// Bounds for numbers of events in a batch.
+const COUNT_BUCKETS: [f64; 6] = [1.0, 4.0, 16.0, 64.0, 256.0, 512.0];
 
 /// What is logged when nothing is said: everything of ours, of the frameworks only what somebody should act on. What
 /// a client sends that is no HTTP is nothing to act on, though the dispatcher calls it an error.
@@ -228,7 +230,8 @@ pub fn metrics_handle() -> PrometheusHandle {
 fn install_recorder() -> PrometheusHandle {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)
-        .expect("the list of buckets is not empty")
+        .and_then(|b| b.set_buckets_for_metric(Matcher::Suffix("_batch_events".to_owned()), &COUNT_BUCKETS))
+        .expect("the lists of buckets are not empty")
         .build_recorder();
     let handle = recorder.handle();
     if metrics::set_global_recorder(recorder).is_err() {

@@ -1,4 +1,4 @@
-use platform::db::{Db, migrate};
+use platform::db::{Db, Plans, migrate};
 use sea_orm::{ConnectionTrait, Statement};
 use testing::{Mode, TestBed};
 
@@ -65,7 +65,7 @@ async fn replicas_that_start_together_migrate_once() {
         .map(|_| {
             let database = settings.database.for_service("sync", &settings.data_dir);
             platform::lifecycle::spawn(async move {
-                let db = Db::connect(&database).await?;
+                let db = Db::connect(&database, Plans::Free).await?;
                 migrate::<Migrator>(&db).await.map(|()| db)
             })
         })

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult};
 use serde::Serialize;
 
 use super::super::{intake::Wanted, lane::Job, rules::Status, sender::Bodies};
-use crate::sql::{self, Column};
+use crate::sql::{self, Column, Write};
 
 /// A new row of `delivery`.
 #[derive(Debug, Serialize)]
@@ -165,9 +165,16 @@ pub async fn lock_unfinished(tx: &WriteTx, lines: &HashSet<(i64, i64)>) -> Resul
         .collect()
 }
 
-pub async fn insert(tx: &WriteTx, deliveries: &[NewDelivery], queue: &[QueueRow]) -> Result<(), DbErr> {
-    sql::insert(tx, "delivery", DELIVERY, deliveries, "").await?;
-    sql::insert(tx, "delivery_queue", QUEUE, queue, "").await.map(|_| ())
+/// The new rows of `delivery` and `delivery_queue`.
+pub fn new_rows(
+    backend: DbBackend,
+    deliveries: &[NewDelivery],
+    queue: &[QueueRow],
+) -> Result<[Option<Write>; 2], DbErr> {
+    Ok([
+        Write::insert(backend, "delivery", DELIVERY, deliveries, "")?,
+        Write::insert(backend, "delivery_queue", QUEUE, queue, "")?,
+    ])
 }
 
 /// Takes these out of the queue because a newer state goes instead.
@@ -179,16 +186,16 @@ pub async fn supersede(tx: &WriteTx, ids: &[i64], now: i64) -> Result<(), DbErr>
     let sql =
         format!("UPDATE delivery SET status = $2, finished_at = $3 FROM {from} WHERE delivery.id = r.v");
     let values = vec![sql::ones(ids)?, (Status::Superseded as i16).into(), now.into()];
-    sql::execute(tx, sql, values).await?;
-    unqueue(tx, ids).await
+    let gone = unqueue(tx.get_database_backend(), ids)?;
+    sql::together(tx, [Some(Write::new(sql, values)), gone]).await
 }
 
 /// Deletes queue rows.
-pub async fn unqueue(tx: &WriteTx, ids: &[i64]) -> Result<(), DbErr> {
+pub fn unqueue(backend: DbBackend, ids: &[i64]) -> Result<Option<Write>, DbErr> {
     if ids.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let from = sql::integers(tx.get_database_backend(), 1, "r");
+    let from = sql::integers(backend, 1, "r");
     let sql = format!("DELETE FROM delivery_queue WHERE delivery_id IN (SELECT r.v FROM {from})");
-    sql::execute(tx, sql, vec![sql::ones(ids)?]).await.map(|_| ())
+    Ok(Some(Write::new(sql, vec![sql::ones(ids)?])))
 }

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use serde::Serialize;
 
 use super::{super::rules::state, QUEUE_COLUMNS, QueueRow};
-use crate::sql::{self, Column};
+use crate::sql::{self, Column, Write};
 
 /// A lease as proof of who may record a result.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -82,8 +82,8 @@ const ATTEMPT: &[Column] = &[
 ];
 
 /// Appends attempts; one that a repeated try of this statement wrote already stays.
-pub async fn insert_attempts(tx: &WriteTx, attempts: &[NewAttempt<'_>]) -> Result<(), DbErr> {
-    sql::insert(tx, "delivery_attempt", ATTEMPT, attempts, "ON CONFLICT DO NOTHING").await.map(|_| ())
+pub fn new_attempts(backend: DbBackend, attempts: &[NewAttempt<'_>]) -> Result<Option<Write>, DbErr> {
+    Write::insert(backend, "delivery_attempt", ATTEMPT, attempts, "ON CONFLICT DO NOTHING")
 }
 
 /// What an attempt changes in `delivery`.
@@ -106,17 +106,17 @@ const PROGRESS: &[Column] = &[
     ("finished_at", "bigint"),
 ];
 
-pub async fn progress(tx: &WriteTx, rows: &[Progress<'_>]) -> Result<(), DbErr> {
+pub fn progress(backend: DbBackend, rows: &[Progress<'_>]) -> Result<Option<Write>, DbErr> {
     if rows.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let sql = format!(
         "UPDATE delivery SET status = r.status, tries = r.tries, last_status = r.last_status,
             last_error = r.last_error, finished_at = r.finished_at
         FROM {} WHERE delivery.id = r.id",
-        sql::source(tx.get_database_backend(), 1, "r", PROGRESS)
+        sql::source(backend, 1, "r", PROGRESS)
     );
-    sql::execute(tx, sql, vec![sql::param(rows)?]).await.map(|_| ())
+    Ok(Some(Write::new(sql, vec![sql::param(rows)?])))
 }
 
 /// A queue row that stays: to be tried again, or parked.
@@ -131,16 +131,16 @@ pub struct Requeued {
 const REQUEUED: &[Column] =
     &[("delivery_id", "bigint"), ("state", "smallint"), ("next_attempt_at", "bigint"), ("tries", "integer")];
 
-pub async fn requeue(tx: &WriteTx, rows: &[Requeued]) -> Result<(), DbErr> {
+pub fn requeue(backend: DbBackend, rows: &[Requeued]) -> Result<Option<Write>, DbErr> {
     if rows.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let sql = format!(
         "UPDATE delivery_queue SET state = r.state, next_attempt_at = r.next_attempt_at, tries = r.tries, lease = 0
         FROM {} WHERE delivery_queue.delivery_id = r.delivery_id",
-        sql::source(tx.get_database_backend(), 1, "r", REQUEUED)
+        sql::source(backend, 1, "r", REQUEUED)
     );
-    sql::execute(tx, sql, vec![sql::param(rows)?]).await.map(|_| ())
+    Ok(Some(Write::new(sql, vec![sql::param(rows)?])))
 }
 
 /// An order whose front delivery to a subscription is finished; the next one gets this lease.

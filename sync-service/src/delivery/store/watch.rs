@@ -1,6 +1,6 @@
 //! Receivers that fail, and orders that stand still.
 
-use platform::db::WriteTx;
+use platform::db::{Db, WriteTx};
 use sea_orm::DbErr;
 use serde::Serialize;
 
@@ -30,6 +30,51 @@ pub async fn save_health(tx: &WriteTx, subscription_id: i64, failing_since: i64)
     sql::execute(tx, sql, vec![subscription_id.into(), failing_since.into()]).await.map(|_| ())
 }
 
+/// What rows of the queue wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Their turn.
+    Waiting,
+    /// Somebody to release their subscription.
+    Collecting,
+    /// Somebody to recover them.
+    Parked,
+}
+
+/// Unfinished deliveries of a partner.
+#[derive(Debug, Clone, Copy)]
+pub struct Backlog {
+    pub partner_id: i64,
+    pub standing: Standing,
+    pub rows: i64,
+    /// The id of the oldest.
+    pub oldest: i64,
+}
+
+/// What is unfinished, by partner. Reads the whole queue: for once a minute.
+pub async fn backlog(db: &Db) -> Result<Vec<Backlog>, DbErr> {
+    let sql = format!(
+        "SELECT w.partner_id, w.standing, count(*) AS n, min(w.delivery_id) AS oldest
+        FROM (SELECT s.partner_id, q.delivery_id,
+                CASE WHEN q.state = {} THEN 2 WHEN s.status = 'active' THEN 0 ELSE 1 END AS standing
+            FROM delivery_queue q JOIN subscription s ON s.id = q.subscription_id) AS w
+        GROUP BY w.partner_id, w.standing",
+        state::PARKED
+    );
+    let rows = sql::query(db.conn(), sql, vec![]).await?;
+    rows.iter()
+        .map(|row| {
+            let standing = match row.try_get::<i32>("", "standing")? {
+                0 => Standing::Waiting,
+                1 => Standing::Collecting,
+                _ => Standing::Parked,
+            };
+            let (partner_id, rows) = (row.try_get("", "partner_id")?, row.try_get("", "n")?);
+            Ok(Backlog { partner_id, standing, rows, oldest: row.try_get("", "oldest")? })
+        })
+        .collect()
+}
+
 /// A step of the failure budget that was reached.
 #[derive(Debug, Serialize)]
 pub struct NewAlert {
@@ -49,5 +94,5 @@ const ALERT: &[Column] = &[
 ];
 
 pub async fn insert_alert(tx: &WriteTx, alert: NewAlert) -> Result<(), DbErr> {
-    sql::insert(tx, "callback_alert", ALERT, &[alert], "").await.map(|_| ())
+    sql::insert(tx, "callback_alert", ALERT, &[alert], "").await
 }

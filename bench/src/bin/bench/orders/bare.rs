@@ -3,7 +3,7 @@
 use std::{path::Path, time::Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use platform::db::{DatabaseSettings, Db};
+use platform::db::{DatabaseSettings, Db, Plans};
 use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 
 /// About what an order's row and its event hold, bytes.
@@ -24,7 +24,7 @@ impl Bare {
         let url = url.unwrap_or_else(|| format!("sqlite://{}", folder.join("bare.db").display()));
         let settings = DatabaseSettings { url: Some(url.into()), ..DatabaseSettings::default() };
         let open = async {
-            let db = Db::connect(&settings).await?;
+            let db = Db::connect(&settings, Plans::Free).await?;
             let tx = db.write_tx().await?;
             tx.execute_unprepared(TABLES).await?;
             tx.commit().await?;

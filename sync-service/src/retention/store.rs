@@ -1,0 +1,85 @@
+use platform::db::{Db, WriteTx};
+use sea_orm::{DbErr, Value};
+
+use crate::sql;
+
+/// Rows looked at in one transaction.
+const BATCH: usize = 2_000;
+/// Characters that stay of an old answer.
+const KEPT_OF_ANSWER: usize = 256;
+
+/// Where the last of the next [`BATCH`] rows of `table` in `(after, until]` of `column` is; `None` = there are none.
+pub async fn stretch(
+    db: &Db,
+    (table, column): (&str, &str),
+    after: i64,
+    until: i64,
+) -> Result<Option<i64>, DbErr> {
+    let text = format!(
+        "SELECT max(k) AS last FROM (SELECT {column} AS k FROM {table} WHERE {column} > $1 AND {column} <= $2
+            ORDER BY {column} LIMIT {BATCH}) AS rows_ahead"
+    );
+    let rows = sql::query(db.conn(), text, vec![after.into(), until.into()]).await?;
+    rows.first().map_or(Ok(None), |row| row.try_get("", "last"))
+}
+
+/// Cuts the answers to the deliveries in `(after, until]`.
+pub async fn cut_answers(tx: &WriteTx, after: i64, until: i64) -> Result<u64, DbErr> {
+    let text = format!(
+        "UPDATE delivery_attempt SET answer = substr(answer, 1, {KEPT_OF_ANSWER})
+        WHERE delivery_id > $1 AND delivery_id <= $2 AND length(answer) > {KEPT_OF_ANSWER}"
+    );
+    rows(tx, text, vec![after.into(), until.into()]).await
+}
+
+/// Up to which delivery answers are cut.
+pub async fn answers_cut_until(db: &Db) -> Result<i64, DbErr> {
+    let text = "SELECT until FROM retention_mark WHERE name = 'answers'";
+    let found = sql::query(db.conn(), text, vec![]).await?;
+    found.first().map_or(Ok(0), |row| row.try_get("", "until"))
+}
+
+pub async fn note_answers_cut(tx: &WriteTx, until: i64) -> Result<(), DbErr> {
+    let text = "INSERT INTO retention_mark (name, until) VALUES ('answers', $1)
+        ON CONFLICT (name) DO UPDATE SET until = excluded.until";
+    rows(tx, text.into(), vec![until.into()]).await.map(|_| ())
+}
+
+/// Deletes the deliveries in `(after, until]` that have left the queue, with their attempts and the pushed batches they
+/// carried.
+pub async fn delete_deliveries(tx: &WriteTx, after: i64, until: i64) -> Result<u64, DbErr> {
+    const ENDED: &str = "NOT EXISTS (SELECT 1 FROM delivery_queue q WHERE q.delivery_id =";
+    let between = || vec![after.into(), until.into()];
+    let batches = format!(
+        "DELETE FROM push_batch WHERE id IN (SELECT -change_seq FROM delivery d
+            WHERE d.id > $1 AND d.id <= $2 AND d.change_seq < 0 AND {ENDED} d.id))"
+    );
+    rows(tx, batches, between()).await?;
+    let attempts = format!(
+        "DELETE FROM delivery_attempt WHERE delivery_id > $1 AND delivery_id <= $2
+            AND {ENDED} delivery_attempt.delivery_id)"
+    );
+    rows(tx, attempts, between()).await?;
+    let deliveries = format!("DELETE FROM delivery WHERE id > $1 AND id <= $2 AND {ENDED} delivery.id)");
+    rows(tx, deliveries, between()).await
+}
+
+/// Deletes alerts up to this id.
+pub async fn delete_alerts(tx: &WriteTx, until: i64) -> Result<u64, DbErr> {
+    let text = format!(
+        "DELETE FROM callback_alert WHERE id IN (SELECT id FROM callback_alert WHERE id <= $1 ORDER BY id LIMIT {BATCH})"
+    );
+    rows(tx, text, vec![until.into()]).await
+}
+
+/// Deletes the lines of the feed in `(after, until]` that nothing needs; their orders have no line behind `horizon`.
+pub async fn delete_changes(tx: &WriteTx, after: i64, until: i64, horizon: i64) -> Result<u64, DbErr> {
+    let text = "DELETE FROM order_change WHERE seq > $1 AND seq <= $2
+        AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.change_seq = order_change.seq)
+        AND NOT EXISTS (SELECT 1 FROM order_change n WHERE n.number = order_change.number AND n.seq > $3)";
+    rows(tx, text.into(), vec![after.into(), until.into(), horizon.into()]).await
+}
+
+async fn rows(tx: &WriteTx, text: String, values: Vec<Value>) -> Result<u64, DbErr> {
+    sql::execute(tx, text, values).await.map(|done| done.rows_affected())
+}

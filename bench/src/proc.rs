@@ -201,6 +201,21 @@ pub fn cpu_seconds_of(name: &str) -> f64 {
         .sum()
 }
 
+/// The parent of a process.
+pub fn parent_of(pid: u32) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// CPU seconds of a process and all its children, ended ones too: a PostgreSQL server by its postmaster.
+pub fn cpu_seconds_of_family(pid: u32) -> f64 {
+    let Ok(entries) = fs::read_dir("/proc") else { return 0.0 };
+    let children = entries
+        .filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|child| parent_of(*child) == Some(pid));
+    children.chain([pid]).filter_map(stat).map(|s| s.with_children()).sum()
+}
+
 /// CPU seconds the whole machine has been busy, and those its host took away (steal).
 pub fn machine_busy_seconds() -> (f64, f64) {
     fs::read_to_string("/proc/stat").ok().as_deref().and_then(parse_machine).unwrap_or_default()

@@ -5,7 +5,10 @@ use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,6 +18,9 @@ use platform::clock::Clock;
 use serde::Deserialize;
 
 use crate::tools;
+
+/// Longer than any caller waits.
+const HANGS_FOR: Duration = Duration::from_secs(30);
 
 /// A callback in the `standard` dialect, as far as the books need it.
 #[derive(Deserialize)]
@@ -101,6 +107,8 @@ struct State {
     secrets: Mutex<HashMap<u32, Arc<[u8]>>>,
     /// Endpoint → how long it keeps its callers waiting for the answer.
     hanging: Mutex<HashMap<u32, Duration>>,
+    /// This endpoint lets its callers wait; 0 = none does.
+    dead: AtomicU32,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -167,6 +175,11 @@ impl Receiver {
         Ok(())
     }
 
+    /// From now on `endpoint` answers nobody, as a machine does that is there and hangs; 0 ends that.
+    pub fn play_dead(&self, endpoint: u32) {
+        self.state.dead.store(endpoint, Ordering::SeqCst);
+    }
+
     /// Callbacks so far, repeats apart.
     pub fn count(&self) -> usize {
         locked(&self.state.books).receipts.len()
@@ -231,6 +244,10 @@ async fn receive(
     state: web::Data<State>,
 ) -> HttpResponse {
     let received_ms = Clock::system().now_ms();
+    if state.dead.load(Ordering::SeqCst) == *endpoint {
+        tokio::time::sleep(HANGS_FOR).await;
+        return HttpResponse::ServiceUnavailable().finish();
+    }
     let header = |name| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let key = locked(&state.secrets).get(&endpoint).cloned();
     let signed = key.is_some_and(|key| {

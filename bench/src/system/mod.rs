@@ -1,5 +1,6 @@
 //! The system under test: our binaries with data, names and secrets of their own for one run.
 
+mod held_relay;
 mod member;
 mod own;
 mod servers;
@@ -18,6 +19,7 @@ use crate::{
     proc::{self, Process},
     tools,
 };
+pub use held_relay::HeldRelay;
 pub use member::Member;
 pub use own::{Kind, OwnServers};
 pub use servers::{Broker, Servers, Urls};
@@ -173,14 +175,36 @@ impl System {
 
     pub fn cpu(&self) -> Result<Cpu, String> {
         let ours = self.members.iter().map(Member::cpu_seconds).sum::<Result<f64, String>>()?;
-        Ok(match self.servers {
+        Ok(match &self.servers {
             None => Cpu { ours, ..Cpu::default() },
-            Some(_) => Cpu {
+            Some(servers) => Cpu {
                 ours,
-                database: proc::cpu_seconds_of("postgres"),
+                database: servers.database_cpu_seconds(),
                 broker: proc::cpu_seconds_of("beam.smp") + proc::cpu_seconds_of("redis-server"),
             },
         })
+    }
+
+    /// SQL statements that all processes have run so far, BEGIN and COMMIT apart.
+    pub async fn statements(&self) -> Result<f64, String> {
+        let client = platform::http::outgoing(&platform::http::OutgoingSettings::default())
+            .build()
+            .map_err(|e| e.to_string())?;
+        let mut sum = 0.0;
+        for member in &self.members {
+            let page = client.get(format!("{}/metrics", member.url())).send();
+            let answer = page.await.map_err(|e| e.to_string())?;
+            let page = answer.text().await.map_err(|e| e.to_string())?;
+            let line = page.lines().find_map(|line| line.strip_prefix("db_statements_total "));
+            sum += line.and_then(|n| n.parse::<f64>().ok()).unwrap_or_default();
+        }
+        Ok(sum)
+    }
+
+    /// Keeps order-service's relay from publishing until the answer is let go of.
+    pub async fn hold_relay(&self) -> Result<HeldRelay, String> {
+        let embedded = || format!("sqlite://{}", self.data().join("order.db").display());
+        HeldRelay::take(&self.database_url().unwrap_or_else(embedded)).await
     }
 
     /// Versions of the servers in use.

@@ -7,7 +7,7 @@ use lapin::{
 };
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 
-use crate::tools;
+use crate::{proc, tools};
 
 /// Where the servers are.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub struct Servers {
     postgres: String,
     broker: Broker,
     redis: String,
+    /// Of the PostgreSQL in use, when it runs on this machine.
+    postmaster: Option<u32>,
     /// For the circumstances: `PostgreSQL 15.14`.
     pub versions: Vec<String>,
 }
@@ -48,6 +50,7 @@ impl Servers {
             postgres: urls.postgres,
             broker: Broker { url: urls.amqp, prefix: own_name() },
             redis: urls.redis,
+            postmaster: None,
             versions: vec![
                 crate::machine::package("rabbitmq-server"),
                 crate::machine::package("redis-server"),
@@ -63,10 +66,24 @@ impl Servers {
             .await
             .map_err(failed)?
             .and_then(|row| row.try_get_by_index::<String>(0).ok());
+        let backend = admin
+            .query_one_raw(Statement::from_string(
+                admin.get_database_backend(),
+                "SELECT pg_backend_pid() AS pid",
+            ))
+            .await
+            .map_err(failed)?
+            .and_then(|row| row.try_get::<i32>("", "pid").ok());
+        servers.postmaster = backend.and_then(|pid| proc::parent_of(pid.unsigned_abs()));
         servers.versions.insert(0, format!("PostgreSQL {}", version.unwrap_or_default()));
         admin.execute_unprepared(&format!("CREATE DATABASE {}", servers.name)).await.map_err(failed)?;
         admin.close().await.map_err(failed)?;
         Ok(servers)
+    }
+
+    /// CPU seconds of the database server so far, whoever uses it.
+    pub fn database_cpu_seconds(&self) -> f64 {
+        self.postmaster.map_or_else(|| proc::cpu_seconds_of("postgres"), proc::cpu_seconds_of_family)
     }
 
     /// This run's database.

@@ -117,8 +117,10 @@ async fn section(subject: &Subject, quick: bool) -> Result<Section, String> {
             gateway::run(&gateway::Plan { rounds, seconds }).await
         }
         Subject::Callbacks => {
-            let (steady_changes, backlog, rounds) = if quick { (400, 1000, 1) } else { (4000, 5000, 3) };
-            let plan = callbacks::Plan { rate: 200, steady_changes, backlog, endpoints: 100, rounds };
+            let (steady_changes, backlog, drained, rounds) =
+                if quick { (400, 1000, 2000, 1) } else { (4000, 5000, 10_000, 3) };
+            let plan =
+                callbacks::Plan { rate: 200, steady_changes, backlog, drained, endpoints: 100, rounds };
             callbacks::run(&plan).await
         }
         Subject::Claims => {

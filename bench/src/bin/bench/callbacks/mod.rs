@@ -14,7 +14,7 @@ use bench::{
 };
 
 use bare::{Bare, BareDone};
-use stage::{Burst, Stage};
+use stage::{Burst, Drain, Stage};
 
 /// Endpoints of the bare loop begin here.
 const BARE_FIRST: u32 = 100_000;
@@ -29,6 +29,8 @@ pub struct Plan {
     pub steady_changes: usize,
     /// Orders of one backlog.
     pub backlog: usize,
+    /// Events of one full outbox.
+    pub drained: usize,
     pub endpoints: u32,
     pub rounds: usize,
 }
@@ -40,7 +42,16 @@ struct Found {
     kept_rate: f64,
     one: Vec<Burst>,
     many: Vec<Burst>,
+    drained: Drained,
     versions: Vec<String>,
+}
+
+/// Full outboxes that were emptied: to one endpoint, to many, and to many of which one hangs.
+#[derive(Default)]
+struct Drained {
+    one: Vec<Drain>,
+    many: Vec<Drain>,
+    one_dead: Vec<Drain>,
 }
 
 /// What the bare loop did.
@@ -113,7 +124,7 @@ impl Run<'_> {
         let plan = self.plan;
         let (receipts, kept_rate) = stage.paced(plan.steady_changes, plan.rate, &mut self.foreign).await?;
         let latencies_ms = receipts.iter().map(bench::receiver::Receipt::latency_ms).collect();
-        let (mut one, mut many) = (Vec::new(), Vec::new());
+        let (mut one, mut many, mut drained) = (Vec::new(), Vec::new(), Drained::default());
         for round in 0..plan.rounds {
             bench::say(&format!("  round {} of {}", round + 1, plan.rounds));
             one.push(stage.burst(&stage.free[..1], plan.backlog, &mut self.foreign).await?);
@@ -122,9 +133,13 @@ impl Run<'_> {
             many.push(stage.burst(&stage.free, plan.backlog, &mut self.foreign).await?);
             let bare = self.bare(plan.endpoints, PARALLEL_ALL).run(&self.secret).await?;
             self.bare.many.push(bare);
+            let (goods, foreign) = (&stage.free, &mut self.foreign);
+            drained.one.push(stage.drain(&goods[..1], plan.drained, 0, foreign).await?);
+            drained.many.push(stage.drain(goods, plan.drained, 0, foreign).await?);
+            drained.one_dead.push(stage.drain(goods, plan.drained, 1, foreign).await?);
         }
         let versions = stage.system.versions();
-        Ok(Found { mode, latencies_ms, kept_rate, one, many, versions })
+        Ok(Found { mode, latencies_ms, kept_rate, one, many, drained, versions })
     }
 
     fn bare(&self, endpoints: u32, parallel: usize) -> Bare<'_> {

@@ -38,6 +38,17 @@ pub struct Burst {
     pub orders: usize,
     /// How long the hand-out calls took.
     pub claimed_seconds: f64,
+    /// From the change to its receipt.
+    pub latencies_ms: Vec<f64>,
+}
+
+/// A full outbox that was emptied.
+pub struct Drain {
+    /// Callbacks of the endpoints that answer, from the first of them to the last.
+    pub per_second: f64,
+    pub cpu: Cpu,
+    pub statements: f64,
+    pub orders: usize,
 }
 
 impl<'a> Stage<'a> {
@@ -120,14 +131,58 @@ impl<'a> Stage<'a> {
         tokio::time::sleep(RECORDING).await;
         let after = self.system.cpu()?;
         foreign.end(&watch, after.all());
-        let last_ms =
-            self.receiver.receipts(before).iter().map(|r| r.received_ms).max().unwrap_or(started_ms);
+        let receipts = self.receiver.receipts(before);
+        let changed = receipts.iter().filter(|r| r.order_seq == 2);
+        let latencies_ms = changed.map(Receipt::latency_ms).collect();
+        let last_ms = receipts.iter().map(|r| r.received_ms).max().unwrap_or(started_ms);
         let seconds = (last_ms - started_ms).max(1) as f64 / 1000.0;
         Ok(Burst {
             per_second: count as f64 / seconds,
             cpu: after.since(cpu),
             orders: count,
             claimed_seconds,
+            latencies_ms,
+        })
+    }
+
+    /// Changes `count` orders of `goods` while nothing is published, then lets all of it go at once. `dead`: an
+    /// endpoint that hangs meanwhile (0 = none); it is looked at that it misses nothing once it answers again.
+    pub async fn drain(
+        &self,
+        goods: &[i64],
+        count: usize,
+        dead: u32,
+        foreign: &mut Foreign,
+    ) -> Result<Drain, String> {
+        let before = self.receiver.count();
+        self.shop.place_many(goods, count).await?;
+        self.receiver.until(before + count, PATIENCE).await?;
+        let held = self.system.hold_relay().await?;
+        for goods in goods {
+            self.shop.hand_out(*goods, &self.key).await?;
+        }
+        self.receiver.play_dead(dead);
+        let answering = if dead == 0 { count } else { count - count / goods.len() };
+        let (cpu, statements) = (self.system.cpu()?, self.system.statements().await?);
+        let watch = Watch::begin(cpu.all());
+        let placed = self.receiver.count();
+        held.release().await?;
+        let arrived = self.receiver.until(placed + answering, PATIENCE).await;
+        tokio::time::sleep(RECORDING).await;
+        let after = self.system.cpu()?;
+        foreign.end(&watch, after.all());
+        let statements = self.system.statements().await? - statements;
+        self.receiver.play_dead(0);
+        arrived?;
+        let moments: Vec<i64> = self.receiver.receipts(placed).iter().map(|r| r.received_ms).collect();
+        let (first, last) = (moments.iter().min().copied(), moments.iter().max().copied());
+        let seconds = (last.unwrap_or_default() - first.unwrap_or_default()).max(1) as f64 / 1000.0;
+        self.receiver.until(before + 2 * count, PATIENCE).await?;
+        Ok(Drain {
+            per_second: answering as f64 / seconds,
+            cpu: after.since(cpu),
+            statements,
+            orders: answering,
         })
     }
 }

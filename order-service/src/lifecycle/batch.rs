@@ -51,13 +51,15 @@ pub enum Release<'a> {
 
 /// `UPDATE orders SET set WHERE id IN (pick) RETURNING *`. PostgreSQL locks what it picks and leaves out
 /// what others hold; the picking is materialised, or the planner may run it again for every row and take more
-/// than the limit. On SQLite `write_tx` is the only writer.
+/// than the limit. The ids go as one array, so that each is sought by the primary key whatever the planner believes
+/// of the months (a join may read them whole), and their ends leave out the months that hold none. On SQLite
+/// `write_tx` is the only writer.
 fn pick_and_set<C: ConnectionTrait>(conn: &C, set: &str, pick: &str) -> (DbBackend, String) {
     let backend = conn.get_database_backend();
     let sql = match backend {
         DbBackend::Postgres => format!(
             "WITH picked AS MATERIALIZED (SELECT id FROM orders WHERE {pick} FOR UPDATE SKIP LOCKED)
-             UPDATE orders AS o SET {set} FROM picked WHERE o.id = picked.id
+             UPDATE orders AS o SET {set} WHERE o.id = ANY(ARRAY(SELECT id FROM picked))
                 AND o.id >= (SELECT min(id) FROM picked) AND o.id <= (SELECT max(id) FROM picked) RETURNING o.*"
         ),
         _ => format!(

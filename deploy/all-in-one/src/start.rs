@@ -1,6 +1,12 @@
 //! Starting the whole system in this process.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use auth_service::bootstrap::Bootstrap;
 use contracts::routes::ServiceName;
@@ -22,6 +28,8 @@ pub struct Started {
     pub admin_password: Option<SecretString>,
     serving: Serving,
     drain: Duration,
+    /// Held until the end.
+    _folder: Option<File>,
 }
 
 /// The columns of sealed values of all services.
@@ -32,6 +40,7 @@ pub const SEALED: [(ServiceName, &[Column]); 2] =
 pub async fn start(settings: Settings) -> Result<Started, StartError> {
     let given = settings.admin_password.clone();
     let drain = settings.drain(true);
+    let folder = settings.database.is_sqlite().then(|| lock(&settings.data_dir)).transpose()?;
     let shared = Shared::from_settings(settings).await?;
     let (services, bootstrap) = services(&shared).await?;
     let gateway = Gateway::new(&shared, Arc::new(bootstrap.policy), services)?;
@@ -41,7 +50,27 @@ pub async fn start(settings: Settings) -> Result<Started, StartError> {
     let address = serving.addresses.first().map_or_else(|| listen.clone(), ToString::to_string);
     let url = format!("http://{address}");
     greet(&url, bootstrap.made_password.as_ref());
-    Ok(Started { url, admin_password: bootstrap.made_password.or(given), serving, drain })
+    Ok(Started { url, admin_password: bootstrap.made_password.or(given), serving, drain, _folder: folder })
+}
+
+/// One process at a time in a data folder. On SQLite a sender that starts takes every lease it finds for that of a
+/// dead predecessor; beside a living one it would send everything twice. The kernel lets go of the lock when the
+/// process ends, however it ends.
+fn lock(data_dir: &Path) -> Result<File, StartError> {
+    let unusable = |e: io::Error| {
+        StartError::Settings(format!("the data folder {} cannot be used: {e}", data_dir.display()))
+    };
+    fs::create_dir_all(data_dir).map_err(unusable)?;
+    let path = data_dir.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(e)) => Err(unusable(e)),
+        Err(TryLockError::WouldBlock) => Err(StartError::Settings(format!(
+            "另一个 baodan 正在使用数据目录 · another baodan is at work in the data folder {}: end it, or name another folder by --data-dir",
+            data_dir.display()
+        ))),
+    }
 }
 
 /// All services, on `shared`.

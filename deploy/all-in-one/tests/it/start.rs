@@ -179,3 +179,32 @@ async fn variables_are_taken_as_they_are_written() {
     assert_eq!(sign_in("731905520040").await.unwrap(), 401);
     assert!(process.terminate().await.success(), "{}", process.log());
 }
+
+/// Beside a living process a second would take its leases for a dead one's, and send everything twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_folder_has_one_process_at_a_time_and_a_killed_one_leaves_it_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |log: &str| {
+        let port = free_port();
+        let mut command = baodan(&folder);
+        command.args(["--listen", &format!("127.0.0.1:{port}")]);
+        (Process::start("baodan", &mut command, folder.path().join(log)), port)
+    };
+    let ready = async |port: u16| {
+        let client = Client::plain(&format!("http://127.0.0.1:{port}"));
+        wait_until("baodan to be ready", async || {
+            client.get("/readyz").try_send().await.is_ok_and(|a| a.status() == 200)
+        })
+        .await;
+    };
+    let (mut first, port) = start("first");
+    ready(port).await;
+    let (mut second, _) = start("second");
+    let status = wait_until("the second to be refused", async || second.ended()).await;
+    assert_eq!(status.code(), Some(78), "{}", second.log());
+    assert!(second.log().contains("--data-dir"), "{}", second.log());
+    first.kill();
+    let (mut third, port) = start("third");
+    ready(port).await;
+    assert!(third.terminate().await.success(), "{}", third.log());
+}

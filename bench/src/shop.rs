@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -34,6 +34,7 @@ pub struct Shop {
     /// How long it sends the same request again, under the same idempotency key, until that is accepted.
     persistence: Duration,
     failures: Arc<AtomicU64>,
+    last_failure: Arc<Mutex<String>>,
 }
 
 /// Why a request was not accepted.
@@ -63,8 +64,14 @@ impl Shop {
         let limits = OutgoingSettings { total_timeout_seconds: 120, ..OutgoingSettings::default() };
         let http = outgoing(&limits).build().map_err(|e| e.to_string())?;
         let doors = Doors::watched(doors, &http);
-        let mut shop =
-            Self { http, doors, token: String::new(), persistence: Duration::ZERO, failures: Arc::default() };
+        let mut shop = Self {
+            http,
+            doors,
+            token: String::new(),
+            persistence: Duration::ZERO,
+            failures: Arc::default(),
+            last_failure: Arc::default(),
+        };
         shop.token = shop.token(password).await?;
         Ok(shop)
     }
@@ -84,6 +91,11 @@ impl Shop {
     /// Requests that were not accepted at once, so far.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
+    }
+
+    /// What the last of them met.
+    pub fn last_failure(&self) -> String {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
@@ -116,8 +128,10 @@ impl Shop {
         // What stands behind the path may be a key.
         let path = path.split('?').next().unwrap_or(path);
         let request = if self.token.is_empty() { request } else { request.bearer_auth(&self.token) };
-        let failed = |refusal| {
+        let failed = |refusal: Refusal| {
             self.failures.fetch_add(1, Ordering::Relaxed);
+            let (Refusal::Unsettled(text) | Refusal::Refused(text)) = &refusal;
+            self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone_from(text);
             refusal
         };
         let broken = |e: reqwest::Error| Refusal::Unsettled(format!("{path}: {}", e.without_url()));

@@ -47,7 +47,7 @@ async fn all(plan: &Plan, stand: &mut Stand, found: &mut Found) -> Result<(), St
     let failed = account.books.failed_requests;
     found.proofs.push((
         "requests of clients that failed during the rolling restart (nothing is sent twice)".into(),
-        failed.to_string(),
+        if failed == 0 { "0".into() } else { format!("{failed}, the last: {}", stand.shop.last_failure()) },
         failed == 0,
     ));
     found.accounts.push(account);

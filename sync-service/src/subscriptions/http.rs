@@ -1,5 +1,8 @@
 use actix_web::web::{self, Json};
-use platform::http::{ApiError, Body, Fields, FromFields, Query, caller::Identity};
+use platform::{
+    audit::Who,
+    http::{ApiError, Body, Fields, FromFields, Query, caller::Identity},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -295,7 +298,7 @@ async fn add(
         origin: Origin::Api,
         paused: changes.status == Some(SubscriptionStatus::Paused),
     };
-    let (id, secret) = service::create(&ctx, new).await?;
+    let (id, secret) = service::create(&ctx, &Who::from(&identity), new).await?;
     probe_if(&ctx, id, probe).await?;
     Ok(Json(Data::new(Made { id, secret: secret.expose_secret().to_owned() })))
 }
@@ -321,7 +324,7 @@ async fn modify(
     body: Body<Wish>,
 ) -> Result<Json<Data<Id>>, ApiError> {
     let Wish { changes, probe, .. } = body.into_inner();
-    service::modify(&ctx, *id, identity.partner_scope(), changes).await?;
+    service::modify(&ctx, &Who::from(&identity), *id, identity.partner_scope(), changes).await?;
     probe_if(&ctx, *id, probe).await?;
     Ok(Json(Data::new(Id { id: *id })))
 }
@@ -333,7 +336,7 @@ async fn remove(
     identity: Identity,
     id: web::Path<i64>,
 ) -> Result<Json<Data<Id>>, ApiError> {
-    service::delete(&ctx, *id, identity.partner_scope()).await?;
+    service::delete(&ctx, &Who::from(&identity), *id, identity.partner_scope()).await?;
     Ok(Json(Data::new(Id { id: *id })))
 }
 

@@ -1,7 +1,10 @@
 //! What people do with a subscription besides changing it.
 
 use actix_web::web::{self, Json};
-use platform::http::{ApiError, Body, Fields, FromFields, caller::Identity};
+use platform::{
+    audit::Who,
+    http::{ApiError, Body, Fields, FromFields, caller::Identity},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -137,7 +140,7 @@ async fn set_status(
     status: SubscriptionStatus,
 ) -> Result<Json<Data<Id>>, ApiError> {
     let changes = Changes { status: Some(status), ..Changes::default() };
-    service::modify(ctx, id, identity.partner_scope(), changes).await?;
+    service::modify(ctx, &Who::from(identity), id, identity.partner_scope(), changes).await?;
     Ok(Json(Data::new(Id { id })))
 }
 
@@ -201,7 +204,8 @@ async fn rotate_secret(
 ) -> Result<Json<Data<Made>>, ApiError> {
     let RotateWish { overlap_hours, api_token } = body.into_inner();
     let overlap_ms = overlap_hours * 3_600_000;
-    let secret = service::rotate_secret(&ctx, *id, identity.partner_scope(), overlap_ms, api_token).await?;
+    let (who, scope) = (Who::from(&identity), identity.partner_scope());
+    let secret = service::rotate_secret(&ctx, &who, *id, scope, overlap_ms, api_token).await?;
     Ok(Json(Data::new(Made { id: *id, secret: secret.expose_secret().to_owned() })))
 }
 

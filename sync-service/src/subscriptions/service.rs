@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use platform::{
+    audit::{self, Change, Who},
     db::WriteTx,
     seal::{self, Sealer},
 };
@@ -12,6 +13,7 @@ use sea_orm::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
+    http::Subscription,
     rules::{Dialect, MAX_PER_PARTNER, SubscriptionStatus},
     store::{self, Filter},
 };
@@ -21,6 +23,8 @@ use crate::{
     entities::subscription::{ActiveModel, Model},
 };
 
+/// What the audit calls them.
+const TARGET: &str = "subscription";
 /// Random bytes of a signing secret.
 const SECRET_BYTES: usize = 32;
 
@@ -96,16 +100,23 @@ pub struct Changes {
 }
 
 /// Makes a subscription; answers its id and its secret, which is not shown again.
-pub async fn create(ctx: &Ctx, new: NewSubscription) -> Result<(i64, SecretString), SubscriptionError> {
+pub async fn create(
+    ctx: &Ctx,
+    who: &Who,
+    new: NewSubscription,
+) -> Result<(i64, SecretString), SubscriptionError> {
     ctx.engine.policy().check_url(&new.url)?;
     if !new.own_orders && !new.distributor_orders {
         return Err(SubscriptionError::NoType);
     }
     let tx = ctx.platform.db.write_tx().await?;
     let (made, secret) = create_in(ctx, &tx, new).await?;
+    let id = made.id;
+    let change = Change::new("subscription.add", TARGET, id).after(&Subscription::try_from(made)?);
+    audit::record(&ctx.platform, &tx, who, change).await?;
     tx.commit().await?;
     ctx.engine.subscriptions_changed();
-    Ok((made.id, secret))
+    Ok((id, secret))
 }
 
 /// As [`create`], in a transaction of the caller's, who has checked URL and types.
@@ -168,6 +179,7 @@ fn fresh_row(new: NewSubscription, now: i64) -> Result<ActiveModel, DbErr> {
 /// Changes a subscription in the caller's scope.
 pub async fn modify(
     ctx: &Ctx,
+    who: &Who,
     id: i64,
     scope: Option<i64>,
     changes: Changes,
@@ -180,7 +192,9 @@ pub async fn modify(
     }
     let tx = ctx.platform.db.write_tx().await?;
     let there = store::lock(&tx, id, scope).await?.ok_or(SubscriptionError::NotFound)?;
-    modify_in(ctx, &tx, &there, changes).await?;
+    let after = modify_in(ctx, &tx, &there, changes).await?;
+    let change = Change::new("subscription.modify", TARGET, id).before(&Subscription::try_from(there)?);
+    audit::record(&ctx.platform, &tx, who, change.after(&Subscription::try_from(after)?)).await?;
     tx.commit().await?;
     ctx.engine.subscriptions_changed();
     Ok(())
@@ -252,6 +266,7 @@ fn fresh_start(row: &mut ActiveModel) {
 /// `overlap_ms`. Answers the secret, which is not shown again.
 pub async fn rotate_secret(
     ctx: &Ctx,
+    who: &Who,
     id: i64,
     scope: Option<i64>,
     overlap_ms: i64,
@@ -273,17 +288,21 @@ pub async fn rotate_secret(
         row.api_token = Set(seal(sealer, id, Sealed::ApiToken, &token));
         row.old_api_token = Set(if keeps { old.api_token } else { String::new() });
     }
-    store::update(&tx, row).await?;
+    let after = Subscription::try_from(store::update(&tx, row).await?)?;
+    let change = Change::new("subscription.rotate_secret", TARGET, id).after(&after);
+    audit::record(&ctx.platform, &tx, who, change).await?;
     tx.commit().await?;
     ctx.engine.subscriptions_changed();
     Ok(secret)
 }
 
 /// Deletes a subscription in the caller's scope; what it still had to deliver is cancelled.
-pub async fn delete(ctx: &Ctx, id: i64, scope: Option<i64>) -> Result<(), SubscriptionError> {
+pub async fn delete(ctx: &Ctx, who: &Who, id: i64, scope: Option<i64>) -> Result<(), SubscriptionError> {
     let tx = ctx.platform.db.write_tx().await?;
     let there = store::lock(&tx, id, scope).await?.ok_or(SubscriptionError::NotFound)?;
     store::delete(&tx, &there, ctx.platform.clock.now_ms()).await?;
+    let change = Change::new("subscription.delete", TARGET, id).before(&Subscription::try_from(there)?);
+    audit::record(&ctx.platform, &tx, who, change).await?;
     tx.commit().await?;
     ctx.engine.subscriptions_changed();
     Ok(())

@@ -1,3 +1,4 @@
+use contracts::events::AuditRecorded;
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, PARTNER};
@@ -46,6 +47,12 @@ async fn a_subscription_is_made_read_changed_and_deleted() {
     f.app.get(&one).send().await.expect_status(404);
     f.app.put(&one).json(&json!({})).send().await.expect_status(404);
     f.app.delete(&one).send().await.expect_status(404);
+    let told = f.bed.published::<AuditRecorded>(3).await;
+    let actions: Vec<&str> = told.iter().map(|e| e.action.as_str()).collect();
+    assert_eq!(actions, ["subscription.add", "subscription.modify", "subscription.delete"]);
+    assert_eq!((&told[0].after, &told[1].before, &told[1].after), (&shown, &shown, &changed));
+    assert_eq!((&told[2].before, told[2].target_id.clone()), (&changed, id.to_string()));
+    assert!(!format!("{told:?}").contains("geheim") && !format!("{told:?}").contains(&secret));
     f.bed.finish().await;
 }
 

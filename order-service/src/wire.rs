@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Data<T> {
     /// 0 = success.
-    pub status: i32,
+    pub status: u16,
     pub data: T,
 }
 
@@ -34,7 +34,7 @@ pub struct Page<T> {
     pub data: Vec<T>,
 }
 
-/// The answer of what makes or changes a row: its id.
+/// The id of what was added, changed or deleted.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Id {
     pub id: i64,

@@ -41,6 +41,7 @@ impl FromFields for KeyListQuery {
 
 /// How long the old key lives on.
 #[derive(Debug, ToSchema)]
+#[schema(as = KeyRotateRequest)]
 pub struct RotateRequest {
     /// 0 to 30 days, a day by default.
     #[schema(required = false)]

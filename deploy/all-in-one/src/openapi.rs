@@ -1,8 +1,9 @@
 //! The one OpenAPI 3.1 document: the services' own documents, merged.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use platform::{run::refuse, settings::Settings};
+use serde_json::Value;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
 use crate::start;
@@ -25,10 +26,25 @@ async fn document() -> Result<String, String> {
     let mut settings = Settings { data_dir: folder.path().into(), ..Settings::default() };
     settings.fill_embedded_secrets().map_err(|e| e.to_string())?;
     let parts = start::documents(settings).await.map_err(|e| e.to_string())?;
-    merge(parts).to_pretty_json().map_err(|e| e.to_string())
+    merge(parts)?.to_pretty_json().map_err(|e| e.to_string())
 }
 
-fn merge(parts: Vec<OpenApi>) -> OpenApi {
+/// Fails when two services mean different things by one name: the document would describe one of them wrongly.
+fn merge(parts: Vec<OpenApi>) -> Result<OpenApi, String> {
+    let mut meant: BTreeMap<&String, Value> = BTreeMap::new();
+    let mut twice = Vec::new();
+    for (name, schema) in parts.iter().filter_map(|p| p.components.as_ref()).flat_map(|c| &c.schemas) {
+        let mut meaning = serde_json::to_value(schema).map_err(|e| e.to_string())?;
+        forget_descriptions(&mut meaning);
+        if meant.insert(name, meaning.clone()).is_some_and(|other| other != meaning) {
+            twice.push(name);
+        }
+    }
+    if !twice.is_empty() {
+        return Err(format!(
+            "schemas of different services have one name, give them `#[schema(as = …)]`: {twice:?}"
+        ));
+    }
     let info = InfoBuilder::new()
         .title("报单 Baodan")
         .version(env!("CARGO_PKG_VERSION"))
@@ -36,5 +52,17 @@ fn merge(parts: Vec<OpenApi>) -> OpenApi {
         .build();
     let mut document = OpenApiBuilder::new().info(info).build();
     parts.into_iter().for_each(|part| document.merge(part));
-    document
+    Ok(document)
+}
+
+/// The same thing may be described in other words.
+fn forget_descriptions(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.retain(|name, value| name != "description" || !value.is_string());
+            fields.values_mut().for_each(forget_descriptions);
+        }
+        Value::Array(list) => list.iter_mut().for_each(forget_descriptions),
+        _ => {}
+    }
 }

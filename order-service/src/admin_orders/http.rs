@@ -20,7 +20,7 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
 /// 23: the result stands under `date`, and the page figures are 1.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OneOrder {
-    pub status: i32,
+    pub status: u16,
     pub current_page: u64,
     pub last_page: u64,
     pub total: u64,

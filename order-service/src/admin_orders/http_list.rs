@@ -92,7 +92,7 @@ impl FromFields for OfCustomer {
 /// A page of orders: the figures stand beside `date`, not around it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OrderPage {
-    pub status: i32,
+    pub status: u16,
     pub current_page: u64,
     pub last_page: u64,
     pub total: u64,

@@ -64,6 +64,7 @@ impl FromFields for TokenQuery {
 
 /// An upload token.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UploadTokenAnswer)]
 pub struct TokenAnswer {
     /// 0 = success.
     status: u16,

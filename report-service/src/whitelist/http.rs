@@ -206,6 +206,7 @@ pub async fn info(
 
 /// A change of an entry; absent = unchanged, but for `state`, where absent = 0.
 #[derive(Debug, ToSchema)]
+#[schema(as = WhiteListEdit)]
 pub struct EditBody {
     given_user: Option<String>,
     given_position: Option<String>,

@@ -11,7 +11,7 @@ use crate::{
     system::System,
 };
 
-fn document() -> Value {
+pub fn document() -> Value {
     let printed = run(std::process::Command::new(binary("baodan")).arg("openapi").env_clear());
     assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
     serde_json::from_slice(&printed.stdout).unwrap()

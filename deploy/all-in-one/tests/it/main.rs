@@ -13,6 +13,7 @@ mod partners;
 mod process;
 mod readers;
 mod replicas;
+mod report_api;
 mod rotate;
 mod start;
 mod story;

@@ -181,6 +181,11 @@ impl System {
         self.environment["BAODAN_KEYS__ENVELOPE"].clone()
     }
 
+    /// A setting of the processes.
+    pub fn setting(&self, name: &str) -> &str {
+        &self.environment[name]
+    }
+
     /// What the processes printed.
     pub fn logs(&self) -> String {
         self.processes.iter().map(Process::log).collect()

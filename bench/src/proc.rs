@@ -94,6 +94,12 @@ impl Process {
         File::options().write(true).truncate(true).open(&self.log).map(|_| ()).map_err(|e| e.to_string())
     }
 
+    /// Lets `VmHWM` begin again at what is resident now.
+    pub fn forget_peak(&self) -> Result<(), String> {
+        let path = format!("/proc/{}/clear_refs", self.pid());
+        fs::write(&path, "5").map_err(|e| format!("{path}: {e}"))
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

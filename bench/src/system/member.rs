@@ -39,6 +39,12 @@ impl Member {
         if self.replica == 1 { self.name.clone() } else { format!("{} {}", self.name, self.replica) }
     }
 
+    /// # Errors
+    /// It was not started, or has ended.
+    pub fn alive(&self) -> Result<&Process, String> {
+        self.process.as_ref().ok_or_else(|| format!("{} does not run", self.label()))
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.listen)
     }

@@ -24,6 +24,10 @@ pub use member::Member;
 pub use own::{Kind, OwnServers};
 pub use servers::{Broker, Servers, Urls};
 
+/// CPU seconds a second of a system that only waits; pollers and housekeeping take some.
+const AT_REST: f64 = 0.25;
+const LOOK: Duration = Duration::from_millis(250);
+const RESTING_LOOKS: u32 = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The two shapes of the one system.
@@ -205,6 +209,22 @@ impl System {
     pub async fn hold_relay(&self) -> Result<HeldRelay, String> {
         let embedded = || format!("sqlite://{}", self.data().join("order.db").display());
         HeldRelay::take(&self.database_url().unwrap_or_else(embedded)).await
+    }
+
+    /// Waits until nobody works any more: the events of what was measured are with their readers.
+    pub async fn until_at_rest(&self) -> Result<(), String> {
+        let started = Instant::now();
+        let (mut quiet, mut before) = (0, self.cpu()?.ours);
+        while quiet < RESTING_LOOKS {
+            if started.elapsed() > PATIENCE {
+                return Err("the system does not come to rest".into());
+            }
+            tokio::time::sleep(LOOK).await;
+            let now = self.cpu()?.ours;
+            quiet = if now - before < LOOK.as_secs_f64() * AT_REST { quiet + 1 } else { 0 };
+            before = now;
+        }
+        Ok(())
     }
 
     /// Versions of the servers in use.

@@ -7,8 +7,10 @@ mod callbacks;
 mod claims;
 mod gateway;
 mod idle;
+mod lists;
 mod orders;
 mod upstream;
+mod workbook;
 mod wrk;
 
 use bench::{
@@ -55,6 +57,12 @@ enum Subject {
     Orders,
     /// Idle memory and start of the all-in-one.
     Idle,
+    /// 100,000 rows of a workbook into the database, against openpyxl only reading them.
+    Import,
+    /// A page of a million orders with each filter, against the bare SQL.
+    Lists,
+    /// 1,000,000 rows out of the database into a workbook, against XlsxWriter writing constants.
+    Export,
     /// The bare loop, a child of `callbacks`.
     #[command(hide = true)]
     BareSender(callbacks::bare::BareArgs),
@@ -62,6 +70,18 @@ enum Subject {
     #[command(hide = true)]
     EmptyServer { address: SocketAddr },
 }
+
+/// What `all` runs, in this order.
+const ALL: [Subject; 8] = [
+    Subject::Idle,
+    Subject::Gateway,
+    Subject::Callbacks,
+    Subject::Claims,
+    Subject::Orders,
+    Subject::Import,
+    Subject::Export,
+    Subject::Lists,
+];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -84,10 +104,7 @@ async fn measure(arguments: &Arguments) -> Result<(), String> {
     match &arguments.subject {
         Subject::BareSender(child) => callbacks::bare::child(child).await,
         Subject::EmptyServer { address } => idle::empty_server(*address).await,
-        Subject::All => {
-            use Subject::{Callbacks, Claims, Gateway, Idle, Orders};
-            subjects(&[Idle, Gateway, Callbacks, Claims, Orders], arguments).await
-        }
+        Subject::All => subjects(&ALL, arguments).await,
         one => subjects(std::slice::from_ref(one), arguments).await,
     }
 }
@@ -136,6 +153,18 @@ async fn section(subject: &Subject, quick: bool) -> Result<Section, String> {
         Subject::Idle => {
             let (rounds, rest) = if quick { (1, 1) } else { (3, 10) };
             idle::run(&idle::Plan { rounds, rest: Duration::from_secs(rest) }).await
+        }
+        Subject::Import => {
+            let (rows, rounds) = if quick { (10_000, 1) } else { (100_000, 5) };
+            workbook::import::run(&workbook::import::Plan { rows, rounds }).await
+        }
+        Subject::Export => {
+            let (rows, rounds) = if quick { (20_000, 1) } else { (1_000_000, 2) };
+            workbook::export::run(&workbook::export::Plan { rows, rounds }).await
+        }
+        Subject::Lists => {
+            let (orders, seconds, deep) = if quick { (50_000, 1, 2_000) } else { (1_000_000, 5, 50_000) };
+            lists::run(&lists::Plan { orders, seconds, deep }).await
         }
         other => Err(format!("{other:?} is no subject")),
     }

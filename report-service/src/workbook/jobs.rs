@@ -32,7 +32,10 @@ pub fn importer(ctx: &Ctx) -> Worker {
 
 /// Writes one batch of one import.
 pub async fn run_once(ctx: &Ctx, ahead: &mut Ahead) -> Result<Turn, WorkbookError> {
-    if !store::any_running(ctx.platform.db.conn()).await? {
+    let (imports, rows_left) = store::running(ctx.platform.db.conn()).await?;
+    metrics::gauge!("report_imports_running").set(imports as f64);
+    metrics::gauge!("report_import_rows_left").set(rows_left as f64);
+    if imports == 0 {
         return Ok(Turn::Idle);
     }
     Ok(if service_job::advance(ctx, ahead).await? { Turn::Done } else { Turn::Idle })

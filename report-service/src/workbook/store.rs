@@ -111,9 +111,14 @@ pub async fn next_running(tx: &WriteTx) -> Result<Option<Model>, DbErr> {
 }
 
 /// Is any import running? A read, so that idle turns disturb no writer.
-pub async fn any_running(conn: &impl ConnectionTrait) -> Result<bool, DbErr> {
-    let sql = "SELECT 1 FROM white_list_import WHERE state = 'running' LIMIT 1";
-    Ok(conn.query_one_raw(Statement::from_string(conn.get_database_backend(), sql)).await?.is_some())
+/// Imports under way, and the rows they have left.
+pub async fn running(conn: &impl ConnectionTrait) -> Result<(i64, i64), DbErr> {
+    let sql = "SELECT count(*) AS imports,
+            CAST(COALESCE(sum(row_count - success_count - repeat_count - error_count), 0) AS BIGINT) AS rows_left
+        FROM white_list_import WHERE state = 'running'";
+    let row = conn.query_one_raw(Statement::from_string(conn.get_database_backend(), sql)).await?;
+    let Some(row) = row else { return Ok((0, 0)) };
+    Ok((row.try_get("", "imports")?, row.try_get("", "rows_left")?))
 }
 
 /// A batch and its place in the file.

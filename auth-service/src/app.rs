@@ -96,8 +96,13 @@ pub async fn build_with_bootstrap(shared: &Shared) -> Result<(Service, Bootstrap
 }
 
 fn workers(ctx: &Ctx) -> Vec<Worker> {
-    let purge = ctx.clone();
+    let (purge, audit) = (ctx.clone(), ctx.platform.clone());
     vec![
+        Worker::job("auth-audit-retention", Duration::from_secs(3600), None, move || {
+            let platform = audit.clone();
+            let keep_days = platform.settings.auth.audit_keep_days;
+            async move { audit::jobs::forget(&platform.db, &platform.clock, keep_days).await }
+        }),
         Worker::job("auth-revoked-tokens", Duration::from_secs(600), None, move || {
             let ctx = purge.clone();
             async move { tokens::jobs::purge(&ctx).await }

@@ -1,13 +1,14 @@
 //! Who did what, before and after (`spec/management-api.md`): one entry per change. Changes of this service are
 //! written in their own transaction by [`record`]; those of the others come as `audit.recorded`, each once.
 //!
-//! Entries are never changed and never deleted by this service, and are listed by when the change happened, also
-//! when its event came late. Logins are not changes and stand in the account (`last_login_at`) and in the metrics.
+//! Entries are never changed, are kept for ever unless `auth.audit_keep_days` says otherwise, and are listed by when
+//! the change happened, also when its event came late. Logins are not changes and stand in the account (`last_login_at`) and in the metrics.
 //!
 //! Route: `/api/audit`.
 
 pub mod events;
 pub mod http;
+pub mod jobs;
 mod rules;
 mod store;
 

@@ -2,7 +2,7 @@ use platform::db::WriteTx;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
     QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait},
+    sea_query::{Expr, ExprTrait, Order, Query},
 };
 
 use super::rules::Cursor;
@@ -29,6 +29,19 @@ pub async fn insert(tx: &WriteTx, rows: &[Model]) -> Result<(), DbErr> {
         Entity::insert_many(rows).exec_without_returning(tx).await?;
     }
     Ok(())
+}
+
+/// Deletes at most `limit` entries of changes before `before_ms`, oldest first; answers how many.
+pub async fn forget(tx: &WriteTx, before_ms: i64, limit: u64) -> Result<u64, DbErr> {
+    let oldest = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(Column::At.lt(before_ms))
+        .order_by(Column::At, Order::Asc)
+        .limit(limit)
+        .to_owned();
+    let gone = Entity::delete_many().filter(Column::Id.in_subquery(oldest)).exec(tx).await?;
+    Ok(gone.rows_affected)
 }
 
 /// Entries behind `after` (none = from the newest), newest first. Every filter has an index that ends in (at, id),

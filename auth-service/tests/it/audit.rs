@@ -1,7 +1,9 @@
+use auth_service::audit;
 use contracts::{
     events::AuditRecorded,
     identity::{Actor, ActorKind},
 };
+use platform::lifecycle::Turn;
 use serde_json::{Value, json};
 
 use crate::{Auth, PASSWORD, statuses};
@@ -182,5 +184,35 @@ async fn changes_of_other_services_are_kept_once_under_the_time_they_happened() 
         }
     }
     assert_eq!(seen, 1201);
+    auth.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_are_kept_for_ever_unless_the_house_says_how_long() {
+    let auth = Auth::start().await;
+    let (now, day) = (auth.bed.shared.clock.now_ms(), 86_400_000);
+    let change = |n: i64, at: i64| AuditRecorded {
+        actor: Actor { kind: ActorKind::Account, id: 7, name: "丽丽".into() },
+        action: "report.modify".into(),
+        target: "report".into(),
+        target_id: n.to_string(),
+        before: Value::Null,
+        after: Value::Null,
+        request_id: format!("{n:032}"),
+        ip: "10.0.0.1".into(),
+        at,
+    };
+    // More than one turn takes, and two that are young enough.
+    let mut events: Vec<_> = (1..=1001).map(|n| auth.bed.event(&change(n, now - 400 * day - n))).collect();
+    events.push(auth.bed.event(&change(2000, now - 364 * day)));
+    events.push(auth.bed.event(&change(2001, now)));
+    auth.bed.publish(&events).await;
+    auth.bed.settle().await;
+    let forget = async |days| audit::jobs::forget(auth.app.db(), &auth.bed.shared.clock, days).await.unwrap();
+    assert_eq!(forget(0).await, Turn::Idle);
+    assert_eq!(entries(&auth, "target=report&limit=1000").await.len(), 1000);
+    assert_eq!((forget(365).await, forget(365).await), (Turn::Done, Turn::Idle));
+    let left = entries(&auth, "target=report&limit=1000").await;
+    assert_eq!(left.iter().map(|e| &e["target_id"]).collect::<Vec<_>>(), [&json!("2001"), &json!("2000")]);
     auth.finish().await;
 }

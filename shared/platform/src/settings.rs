@@ -116,6 +116,8 @@ pub struct AuthSettings {
     pub login_failures_per_address: u64,
     /// The `sub` claim of tokens.
     pub token_subject: String,
+    /// How long the audit is kept; 0 = for ever.
+    pub audit_keep_days: u32,
 }
 
 impl Default for AuthSettings {
@@ -124,6 +126,7 @@ impl Default for AuthSettings {
             login_failures_per_account: 10,
             login_failures_per_address: 100,
             token_subject: "acp_mobile_user".into(),
+            audit_keep_days: 0,
         }
     }
 }
@@ -254,6 +257,9 @@ impl Settings {
         }
         if self.drain_seconds.is_some_and(|s| s > MAX_DRAIN_SECONDS) {
             problems.push(format!("drain_seconds (BAODAN_DRAIN_SECONDS) is {MAX_DRAIN_SECONDS} at the most"));
+        }
+        if (1..30).contains(&self.auth.audit_keep_days) {
+            problems.push("auth.audit_keep_days must be 0 (for ever) or at least 30".into());
         }
         problems.extend(self.retry_schedule().err());
         self.callback.validate(&mut problems);

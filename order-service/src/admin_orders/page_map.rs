@@ -75,6 +75,12 @@ impl PageMap {
         }
     }
 
+    /// An id that is no larger than that of the order of this rank; 0 for ranks before the first.
+    pub fn floor(&self, rank: i64) -> i64 {
+        let at = self.buckets.partition_point(|(_, before)| *before <= rank).checked_sub(1);
+        at.map_or(0, |at| self.buckets[at].0)
+    }
+
     /// The end of the bucket that holds the order of this rank, and how many orders of the bucket lie above it.
     pub fn seek(&self, rank: i64) -> Option<(i64, i64)> {
         if rank < 0 || rank >= self.total {
@@ -126,8 +132,9 @@ mod tests {
                 let below: Vec<i64> = (1..=orders).map(|n| n * 10).filter(|id| *id < end).collect();
                 let found = below[below.len() - 1 - skip as usize];
                 assert_eq!(found, (rank + 1) * 10, "{orders} orders, rank {rank}");
+                assert!((found - 20..=found).contains(&map.floor(rank)), "{orders} orders, rank {rank}");
             }
-            assert_eq!((map.seek(orders), map.seek(-1)), (None, None));
+            assert_eq!((map.seek(orders), map.seek(-1), map.floor(-1)), (None, None, 0));
         }
     }
 

@@ -135,24 +135,34 @@ impl Pages {
     ) -> Result<Found, DbErr> {
         let conn = self.db.conn();
         let known = self.fresh(narrow).await?;
+        // Where the page ends at the latest, given the rank of what comes before it: the months below are left alone.
+        let within = |of: Stretch, rank: i64| Stretch {
+            from: of.from.max(known.map.floor(rank - offset - limit - BUCKET)),
+            ..of
+        };
         let (end, start) = (known.map.rank(of.below), known.map.rank(of.from));
         let near = offset <= NEAR;
         let counts = [end, start].map(|r| Stretch { from: r.from, below: r.below });
-        let rows = Rows { of, skip: offset, limit: if near { limit } else { 0 } };
-        let (counts, rows) = store::counted_page(conn, narrow, TradeBy::Row, counts, i64::MAX, rows).await?;
+        let mut wanted = Rows { of: within(of, end.base), skip: offset, limit: if near { limit } else { 0 } };
+        let (counts, mut rows) =
+            store::counted_page(conn, narrow, TradeBy::Row, counts, i64::MAX, wanted).await?;
         let (end, start) = (end.base + counts[0], start.base + counts[1]);
         let total = (end - start).max(0);
-        let found = Found { total: total.unsigned_abs(), rows };
-        if near || offset >= total {
-            return Ok(found);
+        if !near && offset < total {
+            wanted = match known.map.seek(end - 1 - offset) {
+                Some((below, skip)) if below < of.below => {
+                    Rows { of: within(Stretch { from: of.from, below }, end), skip, limit }
+                }
+                _ => Rows { of: within(of, end), skip: offset, limit },
+            };
+            rows = store::page(conn, narrow, wanted).await?;
         }
-        let rows = match known.map.seek(end - 1 - offset) {
-            Some((below, skip)) if below < of.below => {
-                Rows { of: Stretch { from: of.from, below }, skip, limit }
-            }
-            _ => Rows { of, skip: offset, limit },
-        };
-        Ok(Found { rows: store::page(conn, narrow, rows).await?, ..found })
+        // Some have left the filter since they were counted: the page reaches further down than thought.
+        if wanted.of.from > of.from && signed(rows.len() as u64) < limit.min(total - offset) {
+            wanted.of.from = of.from;
+            rows = store::page(conn, narrow, wanted).await?;
+        }
+        Ok(Found { total: total.unsigned_abs(), rows })
     }
 
     /// The filter's map, looked after if it is time: by one request, while the others go on with what is known

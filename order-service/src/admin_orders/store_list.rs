@@ -100,6 +100,8 @@ impl Sql {
     fn rows(&mut self, narrow: &Narrow, by: TradeBy, rows: Rows) -> String {
         let condition = self.condition(narrow, by, rows.of);
         let (limit, skip) = (self.bind(rows.limit), self.bind(rows.skip));
+        // The same stretch for the rows themselves, so that other months are not even planned for.
+        let (from, below) = (self.bind(rows.of.from), self.bind(rows.of.below));
         let source = match by {
             TradeBy::Index => format!(
                 "(WITH m AS MATERIALIZED (SELECT id FROM orders WHERE {condition}) SELECT id FROM m) AS y"
@@ -108,7 +110,7 @@ impl Sql {
         };
         format!(
             "SELECT o.* FROM (SELECT id FROM {source} ORDER BY id DESC LIMIT {limit} OFFSET {skip}) AS p
-                JOIN orders AS o ON o.id = p.id"
+                JOIN orders AS o ON o.id = p.id AND o.id >= {from} AND o.id < {below}"
         )
     }
 }

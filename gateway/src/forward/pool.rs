@@ -121,7 +121,7 @@ impl Pool {
 
     /// Is there a replica that a further try may go to at once?
     pub fn has_another(&self) -> bool {
-        self.lines.len() > 1 && self.replicas.any_ready()
+        self.lines.len() > 1 && self.replicas.anybody_there()
     }
 
     /// A request was begun.

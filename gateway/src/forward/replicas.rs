@@ -5,7 +5,7 @@ use std::{
     convert::Infallible,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -34,13 +34,19 @@ pub(crate) struct Replicas {
 
 struct Replica {
     address: UpstreamAddress,
-    ready: AtomicBool,
+    state: AtomicU8,
 }
+
+/// Nobody accepts connections.
+const GONE: u8 = 0;
+/// Somebody is there, and says that it is not ready, or is too slow to say anything.
+const THERE: u8 = 1;
+const READY: u8 = 2;
 
 impl Replicas {
     pub fn new(upstream: Upstream) -> Arc<Self> {
         // Taken for ready until it is known better: a gateway that has just started turns nobody away.
-        let replica = |address| Replica { address, ready: AtomicBool::new(true) };
+        let replica = |address| Replica { address, state: AtomicU8::new(READY) };
         Arc::new(Self {
             service: upstream.service,
             all: upstream.addresses.into_iter().map(replica).collect(),
@@ -52,33 +58,34 @@ impl Replicas {
         self.all.iter().map(|r| &r.address)
     }
 
-    /// The next in turn of those that are ready; of all, when none is: the answer of one that is not says more
-    /// than none.
+    /// The next in turn of those that are ready; when none is, of those that are there at all: on a busy machine one
+    /// that was slow to say so may be ready for all that; when nobody is there, of all.
     pub fn next(&self) -> usize {
         if self.all.len() == 1 {
             return 0;
         }
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut turns = (0..self.all.len()).map(|i| (first.wrapping_add(i)) % self.all.len());
-        let ready = turns.clone().find(|i| self.all[*i].ready.load(Ordering::Relaxed));
-        ready.or_else(|| turns.next()).unwrap_or_default()
+        let turns = (0..self.all.len()).map(|i| (first.wrapping_add(i)) % self.all.len());
+        let state = |i: &usize| self.all[*i].state.load(Ordering::Relaxed);
+        // Of equals the first: `min_by_key` keeps the order of turns.
+        turns.min_by_key(|i| READY - state(i)).unwrap_or_default()
     }
 
-    pub fn any_ready(&self) -> bool {
-        self.all.iter().any(|r| r.ready.load(Ordering::Relaxed))
+    pub fn anybody_there(&self) -> bool {
+        self.all.iter().any(|r| r.state.load(Ordering::Relaxed) != GONE)
     }
 
     /// Nobody accepts connections there: it is passed over until it says that it is ready.
     pub fn refused(&self, index: usize) {
         if self.all.len() > 1 {
-            self.tell(&self.all[index], false);
+            self.tell(&self.all[index], GONE);
         }
     }
 
-    fn tell(&self, replica: &Replica, ready: bool) {
-        if replica.ready.swap(ready, Ordering::Relaxed) != ready {
+    fn tell(&self, replica: &Replica, state: u8) {
+        if replica.state.swap(state, Ordering::Relaxed) != state {
             let (service, address) = (self.service.as_str(), replica.address.authority());
-            match ready {
+            match state == READY {
                 true => tracing::info!(service, address, "a replica is ready and gets requests"),
                 false => tracing::info!(service, address, "a replica is not ready and gets no requests"),
             }
@@ -88,8 +95,12 @@ impl Replicas {
     async fn ask(&self, client: &reqwest::Client) {
         join_all(self.all.iter().map(async |replica| {
             let url = format!("http://{}/readyz", replica.address.authority());
-            let answer = client.get(url).send().await;
-            self.tell(replica, answer.is_ok_and(|a| a.status().is_success()));
+            let state = match client.get(url).send().await {
+                Ok(answer) if answer.status().is_success() => READY,
+                Err(e) if e.is_connect() && !e.is_timeout() => GONE,
+                _ => THERE,
+            };
+            self.tell(replica, state);
         }))
         .await;
     }
@@ -132,14 +143,18 @@ mod tests {
         assert_eq!(taken(4), [0, 1, 2, 0]);
         replicas.refused(1);
         assert!(!taken(6).contains(&1));
-        assert!(replicas.any_ready());
+        // None is ready, two are there: the third is still passed over.
+        replicas.tell(&replicas.all[0], THERE);
+        replicas.tell(&replicas.all[2], THERE);
+        assert!(!taken(6).contains(&1));
+        assert!(replicas.anybody_there());
     }
 
     #[test]
-    fn when_none_is_ready_all_are_tried() {
+    fn when_nobody_is_there_all_are_tried() {
         let replicas = three();
         (0..3).for_each(|i| replicas.refused(i));
-        assert!(!replicas.any_ready());
+        assert!(!replicas.anybody_there());
         let mut taken: Vec<usize> = (0..3).map(|_| replicas.next()).collect();
         taken.sort_unstable();
         assert_eq!(taken, [0, 1, 2]);

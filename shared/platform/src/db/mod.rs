@@ -57,6 +57,9 @@ impl Db {
         } else if let Some(schema) = &settings.schema {
             options.set_schema_search_path(schema.clone());
         }
+        if settings.stays_on_this_machine() {
+            options.map_sqlx_postgres_opts(|o| o.ssl_mode(sqlx::postgres::PgSslMode::Disable));
+        }
         if !sqlite && plans == Plans::ByKey {
             let schema = settings.schema.as_ref().map(|s| format!("SET search_path = \"{s}\";"));
             plan_by_key(&mut options, schema.unwrap_or_default());

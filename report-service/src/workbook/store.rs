@@ -110,8 +110,7 @@ pub async fn next_running(tx: &WriteTx) -> Result<Option<Model>, DbErr> {
     Entity::find().from_raw_sql(Statement::from_string(backend, sql)).one(tx).await
 }
 
-/// Is any import running? A read, so that idle turns disturb no writer.
-/// Imports under way, and the rows they have left.
+/// Imports under way, and the rows they have left. A read, so that idle turns disturb no writer.
 pub async fn running(conn: &impl ConnectionTrait) -> Result<(i64, i64), DbErr> {
     let sql = "SELECT count(*) AS imports,
             CAST(COALESCE(sum(row_count - success_count - repeat_count - error_count), 0) AS BIGINT) AS rows_left

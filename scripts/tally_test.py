@@ -11,7 +11,8 @@ import unittest
 sys.dont_write_bytecode = True
 import test as runner  # noqa: E402
 
-MANIFEST = '[package]\nname = "tally"\nversion = "0.0.0"\nedition = "2024"\n[workspace]\n'
+# Named like the program: the runner's configuration, used as it is, has an override for that package.
+MANIFEST = '[package]\nname = "baodan"\nversion = "0.0.0"\nedition = "2024"\n[workspace]\n'
 PASSES = "#[test]\nfn passes() {}\n"
 FAILS = "#[test]\nfn fails() { panic!() }\n"
 ABORTS = "#[test]\nfn aborts() { std::process::abort() }\n"

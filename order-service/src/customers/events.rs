@@ -15,7 +15,7 @@ use platform::{
 
 use super::{
     service::{self, MAX_MOBILE_CHARS, MAX_NAME_CHARS},
-    store,
+    store::{self, Grant, Person},
 };
 
 /// Entries of one statement.
@@ -71,23 +71,26 @@ impl WhiteList {
             *since = entry.created_at.min(*since);
         }
         let ids = self.platform.ids.batch(persons.len());
-        let rows: Vec<_> =
-            persons.iter().zip(ids).map(|((mobile, (name, at)), id)| (id, mobile, name, at)).collect();
-        let made = store::make_many(tx, &json(&rows)?, self.platform.clock.now_ms()).await?;
-        let rows: Vec<_> = entries
+        let persons: Vec<Person<'_>> = persons
+            .iter()
+            .zip(ids)
+            .map(|((mobile, (name, at)), id)| Person { id, mobile, nick_name: name, regist_at: *at })
+            .collect();
+        let made = store::make_many(tx, &persons, self.platform.clock.now_ms()).await?;
+        let grants: Vec<Grant<'_>> = entries
             .iter()
             .zip(&mobiles)
-            .map(|(e, mobile)| {
-                let open = i16::from(e.state == 0 && !e.deleted);
-                (e.id, e.version, e.report_id, mobile, open, e.created_at)
+            .map(|(e, mobile)| Grant {
+                entry_id: e.id,
+                version: e.version,
+                report_id: e.report_id,
+                mobile,
+                open: e.state == 0 && !e.deleted,
+                granted_at: e.created_at,
             })
             .collect();
-        store::keep_grants(tx, &json(&rows)?).await?;
+        store::keep_grants(tx, &grants).await?;
         service::announce(&self.platform, tx, &made).await?;
         Ok(())
     }
-}
-
-fn json<T: serde::Serialize + ?Sized>(rows: &T) -> Result<String, HandleError> {
-    serde_json::to_string(rows).map_err(|e| HandleError::Rejected(e.to_string()))
 }

@@ -1,7 +1,7 @@
-use platform::db::{self, WriteTx};
+use platform::db::{self, Columns, WriteTx};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IntoActiveModel,
-    QueryFilter, QuerySelect, Statement,
+    QueryFilter, QuerySelect, Statement, Value,
 };
 
 use crate::entities::customer;
@@ -59,54 +59,80 @@ pub(super) async fn upsert(tx: &WriteTx, row: &customer::Model) -> Result<custom
     customer::Model::from_query_result(&row, "")
 }
 
-/// Makes a customer of each mobile that has none, and fills in empty names; answers those it touched. `rows` is
-/// a JSON list of `[id, mobile, nick_name, regist_at]`, each mobile once, in the order of mobiles.
-pub(super) async fn make_many(tx: &WriteTx, rows: &str, now: i64) -> Result<Vec<customer::Model>, DbErr> {
-    // Customers that need nothing are left out before the insert: it would lock them.
-    let (backend, sql) = db::dialect(
-        tx,
+/// A customer to be.
+#[derive(Debug)]
+pub(super) struct Person<'a> {
+    pub id: i64,
+    pub mobile: &'a str,
+    pub nick_name: &'a str,
+    /// Unix milliseconds.
+    pub regist_at: i64,
+}
+
+/// Makes a customer of each mobile that has none, and fills in empty names; answers those it touched. Each mobile
+/// stands there once, in the order of mobiles.
+pub(super) async fn make_many(
+    tx: &WriteTx,
+    persons: &[Person<'_>],
+    now: i64,
+) -> Result<Vec<customer::Model>, DbErr> {
+    let backend = tx.get_database_backend();
+    let rows = Columns::new()
+        .integers("id", persons.iter().map(|p| p.id))
+        .texts("mobile", persons.iter().map(|p| p.mobile))
+        .texts("nick_name", persons.iter().map(|p| p.nick_name))
+        .integers("at", persons.iter().map(|p| p.regist_at));
+    let (from, unfolded) = rows.source(backend, 1, "n");
+    // Customers that need nothing are left out before the insert: it would lock them. A sub-select is one probe a
+    // mobile; the planner may turn a join into a scan of all customers.
+    let sql = format!(
         "INSERT INTO customer (id, mobile, nick_name, regist_at, created_at)
-            SELECT n.id, n.mobile, n.nick_name, n.at, $2 FROM (
-                SELECT (e->>0)::bigint AS id, e->>1 AS mobile, e->>2 AS nick_name, (e->>3)::bigint AS at
-                FROM json_array_elements($1::json) AS e) AS n
-            LEFT JOIN customer AS c ON c.mobile = n.mobile
-            WHERE c.id IS NULL OR (c.nick_name = '' AND n.nick_name <> '') ORDER BY n.mobile
+            SELECT n.id, n.mobile, n.nick_name, n.at, $1 FROM {from}
+            WHERE (SELECT c.nick_name <> '' OR n.nick_name = '' FROM customer AS c WHERE c.mobile = n.mobile)
+                IS NOT TRUE
          ON CONFLICT (mobile) DO UPDATE SET nick_name = excluded.nick_name, version = customer.version + 1
             WHERE customer.nick_name = '' AND excluded.nick_name <> ''
-         RETURNING *",
-        "INSERT INTO customer (id, mobile, nick_name, regist_at, created_at)
-            SELECT n.value->>0, n.value->>1, n.value->>2, n.value->>3, $2 FROM json_each($1) AS n
-            LEFT JOIN customer AS c ON c.mobile = n.value->>1
-            WHERE c.id IS NULL OR (c.nick_name = '' AND n.value->>2 <> '')
-         ON CONFLICT (mobile) DO UPDATE SET nick_name = excluded.nick_name, version = customer.version + 1
-            WHERE customer.nick_name = '' AND excluded.nick_name <> ''
-         RETURNING *",
+         RETURNING *"
     );
-    let statement = Statement::from_sql_and_values(backend, sql, [rows.into(), now.into()]);
-    let rows = tx.query_all_raw(statement).await?;
+    let mut values: Vec<Value> = vec![now.into()];
+    values.extend(unfolded);
+    let rows = tx.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
     rows.iter().map(|row| customer::Model::from_query_result(row, "")).collect()
 }
 
-/// Keeps white-list entries, each newer than what is known. `rows` is a JSON list of
-/// `[entry_id, version, report_id, mobile, open, granted_at]`, each entry once.
-pub(super) async fn keep_grants(tx: &WriteTx, rows: &str) -> Result<(), DbErr> {
-    let (backend, sql) = db::dialect(
-        tx,
+/// A white-list entry as it is told.
+#[derive(Debug)]
+pub(super) struct Grant<'a> {
+    pub entry_id: i64,
+    pub version: i64,
+    pub report_id: i64,
+    pub mobile: &'a str,
+    pub open: bool,
+    /// Unix milliseconds.
+    pub granted_at: i64,
+}
+
+/// Keeps white-list entries, each newer than what is known; each entry stands there once.
+pub(super) async fn keep_grants(tx: &WriteTx, grants: &[Grant<'_>]) -> Result<(), DbErr> {
+    let backend = tx.get_database_backend();
+    let rows = Columns::new()
+        .integers("entry_id", grants.iter().map(|g| g.entry_id))
+        .integers("version", grants.iter().map(|g| g.version))
+        .integers("report_id", grants.iter().map(|g| g.report_id))
+        .texts("mobile", grants.iter().map(|g| g.mobile))
+        .integers("open", grants.iter().map(|g| g.open.into()))
+        .integers("granted_at", grants.iter().map(|g| g.granted_at));
+    let (from, values) = rows.source(backend, 0, "e");
+    let sql = format!(
         "INSERT INTO white_list_grant (entry_id, version, report_id, customer_id, open, granted_at)
-            SELECT (e->>0)::bigint, (e->>1)::bigint, (e->>2)::bigint, COALESCE(c.id, 0), (e->>4)::smallint,
-                (e->>5)::bigint
-            FROM json_array_elements($1::json) AS e LEFT JOIN customer AS c ON c.mobile = e->>3
+            SELECT e.entry_id, e.version, e.report_id,
+                COALESCE((SELECT c.id FROM customer AS c WHERE c.mobile = e.mobile), 0), e.open, e.granted_at
+            FROM {from} WHERE true
          ON CONFLICT (entry_id) DO UPDATE SET version = excluded.version, report_id = excluded.report_id,
             customer_id = excluded.customer_id, open = excluded.open, granted_at = excluded.granted_at
-         WHERE white_list_grant.version < excluded.version",
-        "INSERT INTO white_list_grant (entry_id, version, report_id, customer_id, open, granted_at)
-            SELECT e.value->>0, e.value->>1, e.value->>2, COALESCE(c.id, 0), e.value->>4, e.value->>5
-            FROM json_each($1) AS e LEFT JOIN customer AS c ON c.mobile = e.value->>3 WHERE true
-         ON CONFLICT (entry_id) DO UPDATE SET version = excluded.version, report_id = excluded.report_id,
-            customer_id = excluded.customer_id, open = excluded.open, granted_at = excluded.granted_at
-         WHERE white_list_grant.version < excluded.version",
+         WHERE white_list_grant.version < excluded.version"
     );
-    tx.execute_raw(Statement::from_sql_and_values(backend, sql, [rows.into()])).await.map(|_| ())
+    tx.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(|_| ())
 }
 
 /// Notes when customers read last; an earlier time than what is known changes nothing. `rows` is a JSON list of

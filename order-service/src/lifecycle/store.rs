@@ -1,5 +1,5 @@
 use contracts::identity::Actor;
-use platform::db::{self, WriteTx};
+use platform::db::{self, Columns, WriteTx};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult,
     IntoActiveModel, QueryFilter, QuerySelect, Statement, Value, sea_query::Expr,
@@ -128,21 +128,8 @@ pub(super) async fn history(
     common: &HistoryOf<'_>,
     rows: &[(i64, i64, &str)],
 ) -> Result<(), DbErr> {
-    let rows = serde_json::to_string(rows).map_err(|e| DbErr::Custom(e.to_string()))?;
-    let (backend, sql) = db::dialect(
-        tx,
-        "INSERT INTO order_history (order_id, seq, changed, at, event, actor_kind, actor_id, actor_name,
-                from_state, to_state, from_fulfil, to_fulfil, reason)
-            SELECT (e->>0)::bigint, (e->>1)::bigint, e->>2, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
-            FROM json_array_elements($1::json) AS e",
-        "INSERT INTO order_history (order_id, seq, changed, at, event, actor_kind, actor_id, actor_name,
-                from_state, to_state, from_fulfil, to_fulfil, reason)
-            SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-                $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
-            FROM json_each($1)",
-    );
-    let values: [Value; 11] = [
-        rows.into(),
+    let backend = tx.get_database_backend();
+    let mut values: Vec<Value> = vec![
         common.at.into(),
         common.event.into(),
         common.actor.kind.as_str().into(),
@@ -154,6 +141,17 @@ pub(super) async fn history(
         common.to_fulfil.into(),
         common.reason.into(),
     ];
+    let rows = Columns::new()
+        .integers("order_id", rows.iter().map(|r| r.0))
+        .integers("seq", rows.iter().map(|r| r.1))
+        .texts("changed", rows.iter().map(|r| r.2));
+    let (from, unfolded) = rows.source(backend, values.len(), "h");
+    values.extend(unfolded);
+    let sql = format!(
+        "INSERT INTO order_history (order_id, seq, changed, at, event, actor_kind, actor_id, actor_name,
+                from_state, to_state, from_fulfil, to_fulfil, reason)
+            SELECT h.order_id, h.seq, h.changed, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM {from}"
+    );
     tx.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(|_| ())
 }
 

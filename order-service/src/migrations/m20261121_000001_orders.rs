@@ -16,9 +16,7 @@ impl MigrationName for Migration {
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let postgres = manager.get_database_backend() == DbBackend::Postgres;
-        // Texts that are searched by prefix compare by bytes on both back ends.
-        let sql = TABLES.replace("{{bytes}}", if postgres { "TEXT COLLATE \"C\"" } else { "TEXT" });
-        platform::db::script(manager, &sql).await?;
+        platform::db::script(manager, TABLES).await?;
         if postgres {
             manager.get_connection().execute_unprepared("CREATE SEQUENCE order_service_no").await?;
             partitions::prepare(manager, &MONTHLY).await

@@ -37,7 +37,7 @@ CREATE TABLE white_list_entry (
     given_user TEXT NOT NULL,
     given_position TEXT NOT NULL,
     given_company TEXT NOT NULL,
-    mobile TEXT NOT NULL,
+    mobile {{bytes}} NOT NULL,
     read_count BIGINT NOT NULL,
     residue_count BIGINT NOT NULL,
     state SMALLINT NOT NULL,
@@ -97,7 +97,7 @@ CREATE TABLE customer (
     version BIGINT NOT NULL,
     nick_name TEXT NOT NULL,
     avatar TEXT NOT NULL,
-    mobile TEXT NOT NULL,
+    mobile {{bytes}} NOT NULL,
     regist_at BIGINT NOT NULL,
     last_login_at BIGINT NOT NULL,
     last_review_at BIGINT NOT NULL
@@ -107,7 +107,7 @@ CREATE INDEX customer_mobile ON customer (mobile);
 -- Readings that paid orders grant; the counter of used ones is kept here.
 CREATE TABLE order_right (
     order_id BIGINT NOT NULL PRIMARY KEY,
-    number TEXT NOT NULL,
+    number {{bytes}} NOT NULL,
     order_seq BIGINT NOT NULL,
     report_id BIGINT NOT NULL,
     customer_id BIGINT NOT NULL,

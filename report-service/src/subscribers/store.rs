@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use contracts::events::{CustomerChanged, CustomerSummary, OrderRow};
-use platform::db::{WriteTx, dialect};
+use platform::db::{Columns, WriteTx, dialect};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Statement};
 use serde::Serialize;
 
@@ -48,28 +48,28 @@ pub async fn keep_copies<'a>(tx: &WriteTx, orders: impl Iterator<Item = &'a Orde
 /// Writes customers, each newer than what is there; the latest reading stays. `rows` has each customer once, in
 /// order of id, so that two processes do not wait for each other.
 pub async fn keep_customers(tx: &WriteTx, rows: &[&CustomerChanged]) -> Result<(), DbErr> {
-    let (backend, sql) = dialect(
-        tx,
+    let (backend, latest) = dialect(tx, "GREATEST", "max");
+    let columns = Columns::new()
+        .integers("id", rows.iter().map(|c| c.id))
+        .integers("version", rows.iter().map(|c| c.version))
+        .texts("nick_name", rows.iter().map(|c| &c.nick_name))
+        .texts("avatar", rows.iter().map(|c| &c.avatar))
+        .texts("mobile", rows.iter().map(|c| &c.mobile))
+        .integers("regist_at", rows.iter().map(|c| c.regist_at))
+        .integers("last_login_at", rows.iter().map(|c| c.last_login_at))
+        .integers("last_review_at", rows.iter().map(|c| c.last_review_at));
+    let (from, values) = columns.source(backend, 0, "r");
+    let sql = format!(
         "INSERT INTO customer (id, version, nick_name, avatar, mobile, regist_at, last_login_at, last_review_at)
             SELECT id, version, nick_name, avatar, mobile, regist_at, last_login_at, last_review_at
-            FROM json_to_recordset($1::json) AS r(id bigint, version bigint, nick_name text, avatar text, mobile text,
-                regist_at bigint, last_login_at bigint, last_review_at bigint)
+            FROM {from} WHERE true
          ON CONFLICT (id) DO UPDATE SET version = excluded.version, nick_name = excluded.nick_name,
             avatar = excluded.avatar, mobile = excluded.mobile, regist_at = excluded.regist_at,
             last_login_at = excluded.last_login_at,
-            last_review_at = GREATEST(customer.last_review_at, excluded.last_review_at)
-         WHERE customer.version < excluded.version",
-        "INSERT INTO customer (id, version, nick_name, avatar, mobile, regist_at, last_login_at, last_review_at)
-            SELECT value->>'id', value->>'version', value->>'nick_name', value->>'avatar', value->>'mobile',
-                value->>'regist_at', value->>'last_login_at', value->>'last_review_at'
-            FROM json_each($1) WHERE true
-         ON CONFLICT (id) DO UPDATE SET version = excluded.version, nick_name = excluded.nick_name,
-            avatar = excluded.avatar, mobile = excluded.mobile, regist_at = excluded.regist_at,
-            last_login_at = excluded.last_login_at,
-            last_review_at = max(customer.last_review_at, excluded.last_review_at)
-         WHERE customer.version < excluded.version",
+            last_review_at = {latest}(customer.last_review_at, excluded.last_review_at)
+         WHERE customer.version < excluded.version"
     );
-    tx.execute_raw(Statement::from_sql_and_values(backend, sql, [json(rows)?.into()])).await.map(|_| ())
+    tx.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(|_| ())
 }
 
 /// Writes rights, each newer than what is there; answers the reports of those that were not there yet.

@@ -2,11 +2,11 @@
 
 use platform::{
     audit::Who,
-    db::{WriteTx, dialect},
+    db::{Columns, WriteTx, dialect},
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select, Statement, sea_query::Cond,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select, Statement, Value, sea_query::Cond,
 };
 use serde::Serialize;
 
@@ -31,46 +31,50 @@ pub struct Origin<'a> {
 }
 
 /// A row of [`insert`].
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Row<'a> {
     pub id: i64,
-    #[serde(rename = "u")]
     pub given_user: &'a str,
-    #[serde(rename = "p")]
     pub given_position: &'a str,
-    #[serde(rename = "c")]
     pub given_company: &'a str,
-    #[serde(rename = "m")]
     pub mobile: &'a str,
-    #[serde(rename = "n")]
     pub read_count: i64,
-    #[serde(rename = "s")]
     pub state: i16,
+}
+
+fn columns(rows: &[Row<'_>]) -> Columns {
+    Columns::new()
+        .integers("id", rows.iter().map(|r| r.id))
+        .texts("u", rows.iter().map(|r| r.given_user))
+        .texts("p", rows.iter().map(|r| r.given_position))
+        .texts("c", rows.iter().map(|r| r.given_company))
+        .texts("m", rows.iter().map(|r| r.mobile))
+        .integers("n", rows.iter().map(|r| r.read_count))
+        .integers("s", rows.iter().map(|r| r.state.into()))
+}
+
+/// `INSERT … SELECT …` of the rows, all their readings left; `tail` follows the select.
+fn inserting(backend: DbBackend, origin: Origin<'_>, rows: &[Row<'_>], tail: &str) -> Statement {
+    let mut values: Vec<Value> = vec![
+        origin.report_id.into(),
+        origin.who.actor.name.as_str().into(),
+        origin.import_id.into(),
+        origin.now_ms.into(),
+    ];
+    let (from, unfolded) = columns(rows).source(backend, values.len(), "r");
+    values.extend(unfolded);
+    let sql = format!(
+        "INSERT INTO white_list_entry (id, report_id, version, given_user, given_position, given_company, mobile,
+            read_count, residue_count, state, author, import_id, created_at, updated_at)
+         SELECT id, $1, 1, u, p, c, m, n, n, s, $2, $3, $4, $4 FROM {from} {tail}"
+    );
+    Statement::from_sql_and_values(backend, sql, values)
 }
 
 /// Adds entries with all their readings left.
 pub async fn insert(tx: &WriteTx, origin: Origin<'_>, rows: &[Row<'_>]) -> Result<(), DbErr> {
-    let (backend, sql) = dialect(
-        tx,
-        "INSERT INTO white_list_entry (id, report_id, version, given_user, given_position, given_company,
-            mobile, read_count, residue_count, state, author, import_id, created_at, updated_at)
-         SELECT id, $2, 1, u, p, c, m, n, n, s, $3, $4, $5, $5
-         FROM json_to_recordset($1::json) AS r(id bigint, u text, p text, c text, m text, n bigint, s smallint)",
-        "INSERT INTO white_list_entry (id, report_id, version, given_user, given_position, given_company,
-            mobile, read_count, residue_count, state, author, import_id, created_at, updated_at)
-         SELECT value->>'id', $2, 1, value->>'u', value->>'p', value->>'c', value->>'m', value->>'n',
-            value->>'n', value->>'s', $3, $4, $5, $5
-         FROM json_each($1)",
-    );
     for batch in rows.chunks(BATCH) {
-        let values = [
-            json(batch)?.into(),
-            origin.report_id.into(),
-            origin.who.actor.name.as_str().into(),
-            origin.import_id.into(),
-            origin.now_ms.into(),
-        ];
-        tx.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        tx.execute_raw(inserting(tx.get_database_backend(), origin, batch, "")).await?;
     }
     Ok(())
 }
@@ -78,33 +82,14 @@ pub async fn insert(tx: &WriteTx, origin: Origin<'_>, rows: &[Row<'_>]) -> Resul
 /// Adds those entries whose mobile the report does not have yet, with all their readings left; answers their ids.
 /// No mobile stands in `rows` twice.
 pub async fn insert_fresh(tx: &WriteTx, origin: Origin<'_>, rows: &[Row<'_>]) -> Result<Vec<i64>, DbErr> {
-    let (backend, sql) = dialect(
-        tx,
-        "INSERT INTO white_list_entry (id, report_id, version, given_user, given_position, given_company,
-            mobile, read_count, residue_count, state, author, import_id, created_at, updated_at)
-         SELECT id, $2, 1, u, p, c, m, n, n, s, $3, $4, $5, $5
-         FROM json_to_recordset($1::json) AS r(id bigint, u text, p text, c text, m text, n bigint, s smallint)
-         WHERE NOT EXISTS (SELECT 1 FROM white_list_entry w WHERE w.report_id = $2 AND w.mobile = r.m)
-         RETURNING id",
-        "INSERT INTO white_list_entry (id, report_id, version, given_user, given_position, given_company,
-            mobile, read_count, residue_count, state, author, import_id, created_at, updated_at)
-         SELECT value->>'id', $2, 1, value->>'u', value->>'p', value->>'c', value->>'m', value->>'n',
-            value->>'n', value->>'s', $3, $4, $5, $5
-         FROM json_each($1)
-         WHERE NOT EXISTS (SELECT 1 FROM white_list_entry w WHERE w.report_id = $2 AND w.mobile = value->>'m')
-         RETURNING id",
-    );
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let values = [
-        json(rows)?.into(),
-        origin.report_id.into(),
-        origin.who.actor.name.as_str().into(),
-        origin.import_id.into(),
-        origin.now_ms.into(),
-    ];
-    let added = tx.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    // A sub-select is one probe a mobile; the planner may turn NOT EXISTS into a scan of the whole report.
+    let fresh =
+        "WHERE (SELECT 1 FROM white_list_entry w WHERE w.report_id = $1 AND w.mobile = r.m LIMIT 1) IS NULL
+         RETURNING id";
+    let added = tx.query_all_raw(inserting(tx.get_database_backend(), origin, rows, fresh)).await?;
     added.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 

@@ -7,13 +7,13 @@ use contracts::{
     event::{Event, EventError},
     events::ConsumerSpec,
 };
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 use tracing::Instrument;
 
 use crate::{
     clock::Clock,
     crash,
-    db::{self, Db, WriteTx},
+    db::{self, Columns, Db, WriteTx},
     telemetry::{self, Steps},
 };
 
@@ -211,18 +211,14 @@ impl ParkedRow<'_> {
 
 /// Writes the inbox rows; answers the ids that were not there yet.
 async fn record(tx: &WriteTx, consumer: &str, events: &[Event], now: i64) -> Result<Vec<String>, DbErr> {
-    let ids: Vec<&str> = events.iter().map(|e| e.id.as_str()).collect();
-    let ids = serde_json::to_string(&ids).map_err(|e| DbErr::Custom(e.to_string()))?;
-    let (backend, sql) = db::dialect(
-        tx,
-        "INSERT INTO inbox (consumer, event_id, received_at)
-            SELECT $1, e.id, $2 FROM json_array_elements_text($3::json) AS e(id)
-            ON CONFLICT DO NOTHING RETURNING event_id",
-        "INSERT INTO inbox (consumer, event_id, received_at)
-            SELECT $1, value, $2 FROM json_each($3) WHERE true
-            ON CONFLICT DO NOTHING RETURNING event_id",
+    let backend = tx.get_database_backend();
+    let (from, ids) = Columns::new().texts("id", events.iter().map(|e| &e.id)).source(backend, 2, "e");
+    let sql = format!(
+        "INSERT INTO inbox (consumer, event_id, received_at) SELECT $1, e.id, $2 FROM {from} WHERE true
+            ON CONFLICT DO NOTHING RETURNING event_id"
     );
-    let values = [consumer.into(), now.into(), ids.into()];
+    let mut values: Vec<Value> = vec![consumer.into(), now.into()];
+    values.extend(ids);
     let rows = tx.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
     rows.iter().map(|row| row.try_get("", "event_id")).collect()
 }

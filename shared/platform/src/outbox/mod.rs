@@ -10,13 +10,13 @@ use contracts::{
     event::{Event, Payload},
     routes::ServiceName,
 };
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 
 pub use relay::{Relay, RelayError};
 
 use crate::{
     clock::{self, Clock},
-    db::{Db, WriteTx},
+    db::{Columns, Db, WriteTx},
     ids::Ids,
 };
 
@@ -75,36 +75,29 @@ impl Outbox {
             bodies.push(serde_json::to_string(&event).map_err(json_error)?);
             event_ids.push(id);
         }
-        insert(tx, P::TYPE, &event_ids, &bodies, now).await?;
+        insert(tx, P::TYPE, &event_ids, bodies, now).await?;
         tx.mark_outbox();
         Ok(event_ids)
     }
 }
 
-/// One statement for all. On PostgreSQL ids and bodies travel as texts with a separator that neither can hold (JSON
-/// escapes control characters): unfolding JSON out of JSON costs the database twice as much.
+/// One statement for all.
 async fn insert(
     tx: &WriteTx,
     kind: &str,
     event_ids: &[String],
-    bodies: &[String],
+    bodies: Vec<String>,
     now: i64,
 ) -> Result<(), DbErr> {
-    const SEPARATOR: &str = "\u{1e}";
     let backend = tx.get_database_backend();
-    let statement = if backend == DbBackend::Postgres {
-        let sql = "INSERT INTO outbox (event_id, kind, body, created_at) SELECT e.event_id, $3, e.body, $4
-            FROM unnest(string_to_array($1, chr(30)), string_to_array($2, chr(30))) AS e(event_id, body)";
-        let (ids, bodies) = (event_ids.join(SEPARATOR), bodies.join(SEPARATOR));
-        Statement::from_sql_and_values(backend, sql, [ids.into(), bodies.into(), kind.into(), now.into()])
-    } else {
-        let sql = "INSERT INTO outbox (event_id, kind, body, created_at)
-            SELECT json_extract(value, '$[0]'), $2, json_extract(value, '$[1]'), $3 FROM json_each($1)";
-        let rows: Vec<(&String, &String)> = event_ids.iter().zip(bodies).collect();
-        let rows = serde_json::to_string(&rows).map_err(json_error)?;
-        Statement::from_sql_and_values(backend, sql, [rows.into(), kind.into(), now.into()])
-    };
-    tx.execute_raw(statement).await.map(|_| ())
+    let events = Columns::new().texts("event_id", event_ids).texts("body", bodies);
+    let (from, columns) = events.source(backend, 2, "e");
+    let sql = format!(
+        "INSERT INTO outbox (event_id, kind, body, created_at) SELECT e.event_id, $1, e.body, $2 FROM {from}"
+    );
+    let mut values: Vec<Value> = vec![kind.into(), now.into()];
+    values.extend(columns);
+    tx.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(|_| ())
 }
 
 fn json_error(e: serde_json::Error) -> DbErr {

@@ -34,7 +34,9 @@ struct Row {
     filter: Filter,
     ours: Load,
     /// Of the same rows by the bare SQL.
-    bare: Load,
+    bare_rows: Load,
+    /// Of the same answer by the bare SQL: the rows, and how many there are in all.
+    bare_answer: Load,
 }
 
 pub async fn run(plan: &Plan) -> Result<Section, String> {
@@ -74,12 +76,12 @@ async fn measure(
         let watch = Watch::begin(system.cpu()?.all());
         let ours = wrk::run(&path, operator.token(), CALLERS, plan.seconds).await?;
         foreign.end(&watch, system.cpu()?.all());
-        let sql = filter.sql(LIMIT);
-        let bare = pgbench::run(&url, &sql, CALLERS, plan.seconds, folder.path()).await?;
+        let bare = async |sql: String| pgbench::run(&url, &sql, CALLERS, plan.seconds, folder.path()).await;
+        let (bare_rows, bare_answer) = (bare(filter.rows(LIMIT)).await?, bare(filter.answer(LIMIT)).await?);
         if ours.failures > 0 {
             return Err(format!("{} of {} answers were no pages: {path}", ours.failures, ours.requests));
         }
-        rows.push(Row { filter, ours, bare });
+        rows.push(Row { filter, ours, bare_rows, bare_answer });
     }
     let page = async |number: u32| {
         let path = format!("{}/api/order?start_date=2000-01-01&limit={LIMIT}&page={number}", system.url);
@@ -93,25 +95,37 @@ async fn measure(
 }
 
 fn section(plan: &Plan, rows: &[Row], pages: &[Load; 2], versions: &[String], foreign: &Foreign) -> Section {
-    let head = ["filter", "pages/s", "p50 ms", "p99 ms", "bare SQL p50 ms", "bare SQL p99 ms", "p99 ÷ bare"];
+    let head = [
+        "filter",
+        "pages/s",
+        "p50 ms",
+        "p99 ms",
+        "bare SQL, rows and their number: p50 ms",
+        "p99 ms",
+        "our p99 ÷ that",
+        "bare SQL, rows alone: p50 ms",
+        "p99 ms",
+        "our p99 ÷ that",
+    ];
     let title = format!(
         "GET /api/order, pages of {LIMIT}, {} orders, {CALLERS} callers",
         whole(f64::from(plan.orders))
     );
     let mut table = Table::new(title, &head);
-    let mut worst: f64 = 0.0;
+    let (mut worst, mut worst_rows) = (0.0_f64, 0.0_f64);
     for row in rows {
-        let ratio = row.ours.p99_ms / row.bare.p99_ms;
-        worst = worst.max(ratio);
-        table.row(vec![
-            row.filter.label.into(),
-            whole(row.ours.per_second),
-            format!("{:.2}", row.ours.p50_ms),
-            format!("{:.2}", row.ours.p99_ms),
-            format!("{:.2}", row.bare.p50_ms),
-            format!("{:.2}", row.bare.p99_ms),
-            format!("{ratio:.1}"),
-        ]);
+        let mut cells = vec![row.filter.label.into(), whole(row.ours.per_second)];
+        cells.extend([row.ours.p50_ms, row.ours.p99_ms].map(|ms| format!("{ms:.2}")));
+        for (bare, worst) in [(&row.bare_answer, &mut worst), (&row.bare_rows, &mut worst_rows)] {
+            let ratio = row.ours.p99_ms / bare.p99_ms;
+            *worst = worst.max(ratio);
+            cells.extend([
+                format!("{:.2}", bare.p50_ms),
+                format!("{:.2}", bare.p99_ms),
+                format!("{ratio:.1}"),
+            ]);
+        }
+        table.row(cells);
     }
     let mut deep = Table::new("A page far behind", &["page", "pages/s", "p50 ms", "p99 ms", "p50 ÷ page 1"]);
     for (number, load) in [1, plan.deep].into_iter().zip(pages) {
@@ -131,8 +145,8 @@ fn section(plan: &Plan, rows: &[Row], pages: &[Load; 2], versions: &[String], fo
         circumstances: machine::circumstances(&format!("{} s for each figure after a warm-up", plan.seconds), versions, foreign),
         tables: vec![table, deep],
         notes: vec![
-            format!("Targets: p99 within {TARGET_RATIO:.0}× of the bare SQL with every filter: {}, {worst:.1}× at worst; page {} within {TARGET_DEEP:.0}× of page 1: {}, {far:.1}×.", verdict(worst <= TARGET_RATIO), whole(f64::from(plan.deep)), verdict(far <= TARGET_DEEP)),
-            "Ours goes through the gateway (token, permission, forwarding), counts all orders that match, and renders JSON; the bare SQL (`pgbench -M prepared`, as many clients) only fetches the rows of the same page.".into(),
+            format!("Targets: p99 within {TARGET_RATIO:.0}× of the bare SQL with every filter: {}, {worst:.1}× at worst, where the bare SQL answers what the page answers; of the rows alone {worst_rows:.1}×. Page {} within {TARGET_DEEP:.0}× of page 1: {}, {far:.1}×.", verdict(worst <= TARGET_RATIO), whole(f64::from(plan.deep)), verdict(far <= TARGET_DEEP)),
+            "Ours goes through the gateway (token, permission, forwarding), counts all orders that match, and renders JSON, for callers who never pause. The bare SQL (`pgbench -M prepared`, as many clients) counts and fetches, or only fetches, and renders nothing.".into(),
         ],
     }
 }

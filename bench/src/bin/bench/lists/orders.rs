@@ -13,11 +13,17 @@ pub struct Filter {
 
 impl Filter {
     /// The page's rows, newest first.
-    pub fn sql(&self, limit: u32) -> String {
+    pub fn rows(&self, limit: u32) -> String {
         format!(
             "SELECT * FROM \"order\".orders WHERE id >= 0 {} ORDER BY id DESC LIMIT {limit};\n",
             self.condition
         )
+    }
+
+    /// What the page answers: how many match, and its rows.
+    pub fn answer(&self, limit: u32) -> String {
+        let count = format!("SELECT count(*) FROM \"order\".orders WHERE id >= 0 {};\n", self.condition);
+        count + &self.rows(limit)
     }
 }
 

@@ -243,6 +243,24 @@ mod tests {
         }
     }
 
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_memory_of_hashes_is_given_back() {
+        let resident_kib = || -> i64 {
+            let status = std::fs::read_to_string("/proc/self/status").expect("a status");
+            let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("a size");
+            line.trim().trim_end_matches(" kB").parse().expect("a number")
+        };
+        platform::memory::give_back_large_blocks();
+        let (hasher, password) = (Hasher::default(), SecretString::from("correct horse battery"));
+        hasher.verify(&password, None).await.expect("compared");
+        let before = resident_kib();
+        let all = (0..16).map(|_| hasher.verify(&password, None));
+        futures_util::future::try_join_all(all).await.expect("compared");
+        let grown = resident_kib() - before;
+        assert!(grown < i64::from(MEMORY_KIB) / 2, "{grown} KiB are kept after all are done");
+    }
+
     #[tokio::test]
     async fn beyond_the_queue_callers_are_sent_away() {
         let hasher = quick();

@@ -85,6 +85,7 @@ enum Command {
 
 /// Reads the command line and does what it says.
 pub async fn run() -> ExitCode {
+    platform::memory::give_back_large_blocks();
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Openapi) => openapi::print().await,

@@ -10,6 +10,7 @@ pub mod http;
 pub mod ids;
 pub mod inbox;
 pub mod lifecycle;
+pub mod memory;
 pub mod outbox;
 pub mod quota;
 pub mod rewrap;

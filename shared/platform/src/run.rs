@@ -17,7 +17,7 @@ use crate::{
     db::Db,
     http::{self, caller::CallerCheck},
     lifecycle::{self, Readiness},
-    rewrap,
+    memory, rewrap,
     service::{Service, Shared, StartError},
     settings::{Settings, SettingsError},
     telemetry,
@@ -75,6 +75,7 @@ where
     B: FnOnce(Shared) -> F,
     F: Future<Output = Result<Service, StartError>>,
 {
+    memory::give_back_large_blocks();
     let arguments = Arguments::parse();
     let mut settings = match settings(arguments.config.as_deref(), check) {
         Ok(settings) => settings,

@@ -1,5 +1,6 @@
 //! Which route a request means. One table of data (`contracts::routes`); nothing that is not in it is ever
-//! passed on. Static segments win over parameters (`/api/report/downloadurl` before `/api/report/{report_id}`).
+//! passed on. Static segments win over parameters (`/api/report/downloadurl` before `/api/report/{report_id}`), and
+//! a parameter `…_id` is a decimal integer: `+1` is no other name of 1.
 
 pub(crate) mod path;
 
@@ -70,6 +71,10 @@ impl Table {
     /// Looks a canonical path up.
     pub fn find(&self, method: &http::Method, path: &str) -> Found {
         let Ok(matched) = self.paths.at(path) else { return Found::Nothing };
+        let decimal = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        if matched.params.iter().any(|(name, value)| name.ends_with("_id") && !decimal(value)) {
+            return Found::Nothing;
+        }
         let slot = match *method {
             http::Method::GET => Method::Get,
             http::Method::POST => Method::Post,
@@ -145,6 +150,11 @@ mod tests {
             (http::Method::GET, "/api/report", "nothing"),
             (http::Method::GET, "/api/report/7/black", "nothing"),
             (http::Method::GET, "/api/Report/7", "nothing"),
+            (http::Method::GET, "/api/report/+7", "nothing"),
+            (http::Method::GET, "/api/report/-7", "nothing"),
+            (http::Method::DELETE, "/api/report/7.0", "nothing"),
+            (http::Method::GET, "/api/report/7%20", "nothing"),
+            (http::Method::GET, "/api/report/seven", "nothing"),
         ] {
             assert_eq!(name(&table, &method, path), expected, "{method} {path}");
         }
@@ -154,7 +164,8 @@ mod tests {
     fn the_real_table_can_be_matched_route_by_route() {
         let table = Table::new(contracts::routes::all()).expect("a table");
         for route in contracts::routes::all() {
-            let path = route.path.replace(['{', '}'], "");
+            let segments = route.path.split('/').map(|s| if s.ends_with("_id}") { "7" } else { s });
+            let path = segments.collect::<Vec<_>>().join("/").replace(['{', '}'], "");
             let method = http::Method::from_bytes(route.method.as_str().as_bytes()).expect("a method");
             assert_eq!(name(&table, &method, &path), route.name, "{path}");
         }

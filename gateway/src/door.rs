@@ -9,7 +9,7 @@ use std::{rc::Rc, sync::Arc};
 use actix_web::{
     Error, HttpResponse, ResponseError,
     body::BoxBody,
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{RequestHead, ServiceRequest, ServiceResponse},
     error::InternalError,
     http::{
         Method, StatusCode,
@@ -84,9 +84,10 @@ impl Page {
 /// The middleware of the gateway's app.
 pub(crate) async fn pass(
     door: Rc<Door>,
-    req: ServiceRequest,
+    mut req: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    spell_method(req.head_mut());
     let client = Client::of(req.peer_addr().map(|a| a.ip()), req.headers(), &door.gate.trusted);
     let mut visit = Visit::begin(&req, &door.ids, client);
     let answer = match door.locate(&req, &mut visit) {
@@ -98,6 +99,18 @@ pub(crate) async fn pass(
         Err(refusal) => Ok(door.refuse(req, refusal, &visit).await),
     };
     door.finish(answer, &visit)
+}
+
+/// `Get` is GET, as the seed's own command for a white-list entry writes it. From here on nobody sees another spelling.
+fn spell_method(head: &mut RequestHead) {
+    let known = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
+    if known.contains(&head.method) {
+        return;
+    }
+    let meant = known.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(head.method.as_str()));
+    if let Some(method) = meant {
+        head.method = method;
+    }
 }
 
 /// An error, and the `Allow` header of a 405.

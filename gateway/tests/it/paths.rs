@@ -83,6 +83,41 @@ async fn whole_addresses_and_odd_targets_are_read_by_their_path_alone() {
     }
 }
 
+/// curl and many a library send a query as it was typed. What is no UTF-8 is no text to anybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_may_hold_plain_utf8_and_a_path_may_not() {
+    for mode in Mode::BOTH {
+        let bed = Bed::new(mode).await;
+        let ask = async |target: &[u8]| {
+            let rest =
+                format!(" HTTP/1.1\r\nHost: g\r\nConnection: close\r\nAuthorization: {}\r\n\r\n", token(1));
+            testing::raw_http(bed.address, &[&b"GET "[..], target, rest.as_bytes()].concat()).await
+        };
+        let echo = ask("/api/report?title=测试&x=[1,2]".as_bytes()).await;
+        assert!(echo.contains("\"query\":\"title=测试&x=[1,2]\""), "{mode:?}: {echo}");
+        let gbk = ask(b"/api/report?title=\xb2\xe2\xca\xd4").await;
+        assert!(gbk.starts_with("HTTP/1.1 400"), "{mode:?}: {gbk}");
+        let path = ask("/api/报告".as_bytes()).await;
+        assert!(path.starts_with("HTTP/1.1 404") && path.contains("\"status\":7"), "{mode:?}: {path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_method_is_known_in_any_case_and_passed_on_in_capitals() {
+    for mode in Mode::BOTH {
+        let bed = Bed::new(mode).await;
+        for (method, meant) in [("Get", "GET"), ("get", "GET"), ("Post", "POST")] {
+            let request = format!(
+                "{method} /api/report HTTP/1.1\r\nHost: g\r\nConnection: close\r\nAuthorization: {}\r\n\
+                 Content-Length: 0\r\n\r\n",
+                token(1)
+            );
+            let echo = bed.raw(&request).await;
+            assert!(echo.contains(&format!("\"method\":\"{meant}\"")), "{mode:?} {method}: {echo}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unknown_paths_are_404_and_known_ones_405_with_what_is_allowed() {
     for mode in Mode::BOTH {

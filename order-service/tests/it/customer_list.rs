@@ -169,6 +169,38 @@ async fn a_long_list_is_sent_whole_whichever_way_it_is_found() {
     bed.finish().await;
 }
 
+/// A row of the list, as far as it matters here.
+#[derive(serde::Deserialize)]
+struct Listed {
+    user_id: i64,
+    nick_name: String,
+}
+
+/// Every customer gets another name while the reader pauses: what bears the old one was held for it meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_200_000_customers_waits_for_its_reader_and_holds_a_fraction_of_them() {
+    const CUSTOMERS: i64 = 200_000;
+    let (bed, app) = start_on(Clock::manual(NOW_MS)).await;
+    insert_many(&app, CUSTOMERS, false).await;
+    // What a database does by itself after a while, for its plans.
+    for table in ["customer", "orders"] {
+        app.db().conn().execute_unprepared(&format!("ANALYZE {table}")).await.unwrap();
+    }
+    let mut answer = app.get("/api/customer?start_date=2026-11-20").open().await.unwrap();
+    let mut text = answer.chunk().await.unwrap().unwrap().to_vec();
+    app.db().conn().execute_unprepared("UPDATE customer SET nick_name = 'later'").await.unwrap();
+    while let Some(chunk) = answer.chunk().await.unwrap() {
+        text.extend_from_slice(&chunk);
+    }
+    let rows = text.strip_prefix(b"{\"status\":0,\"date\":").and_then(|t| t.strip_suffix(b"}")).unwrap();
+    let rows: Vec<Listed> = serde_json::from_slice(rows).unwrap();
+    assert_eq!(rows.len() as i64, CUSTOMERS);
+    assert!(rows.windows(2).all(|w| w[0].user_id > w[1].user_id), "newest first, none twice");
+    let held = rows.iter().filter(|c| c.nick_name.is_empty()).count() as i64;
+    assert!((1..CUSTOMERS / 4).contains(&held), "{held} of {CUSTOMERS} were held for a reader who waits");
+    bed.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_that_cannot_be_finished_breaks_off() {
     let (bed, app) = start_on(Clock::manual(NOW_MS)).await;

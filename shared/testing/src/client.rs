@@ -174,6 +174,21 @@ impl Request {
     /// # Errors
     /// No connection, no answer within 60 s, an answer cut off.
     pub async fn try_send(self) -> Result<Answer, reqwest::Error> {
+        let asked = format!("{} {}", self.method, self.path);
+        let answer = self.open().await?;
+        Ok(Answer {
+            asked,
+            status: answer.status().as_u16(),
+            headers: answer.headers().clone(),
+            body: answer.bytes().await?,
+        })
+    }
+
+    /// Sends, and leaves the answer's body to be read piece by piece (`chunk`), within 60 s.
+    ///
+    /// # Errors
+    /// No connection, no answer.
+    pub async fn open(self) -> Result<reqwest::Response, reqwest::Error> {
         let url = reqwest::Url::parse(&format!("{}{}", self.client.base, self.path)).expect("a path");
         let mut request = self.client.http.request(self.method.clone(), url.clone());
         if let (Some(signer), Some(caller)) = (&self.client.signer, self.caller) {
@@ -187,13 +202,7 @@ impl Request {
         if !self.body.is_empty() {
             request = request.body(self.body);
         }
-        let answer = request.send().await?;
-        Ok(Answer {
-            asked: format!("{} {}", self.method, self.path),
-            status: answer.status().as_u16(),
-            headers: answer.headers().clone(),
-            body: answer.bytes().await?,
-        })
+        request.send().await
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every endpoint × no token, expired token, no permission, permission not registered, permission in no role.
 
+use std::collections::BTreeSet;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use contracts::routes::{Access, Route};
 use serde_json::{Value, json};
@@ -24,10 +26,14 @@ fn call(operator: &Operator, route: &Route) -> Request {
     operator.client.request(route.method.as_str().parse().unwrap(), &path.join("/"))
 }
 
-/// (HTTP status, `status`) of an answer.
+/// (HTTP status, `status`) of an answer; a refusal has the contract's body.
 async fn statuses(request: Request) -> (u16, i64) {
     let answer = request.send().await;
     let body: Value = serde_json::from_slice(answer.bytes()).unwrap_or_default();
+    if answer.status() >= 400 {
+        let told = body["error"].as_str().is_some_and(|e| !e.is_empty()) && body["errors"].is_object();
+        assert!(told, "{} {}", answer.status(), answer.text());
+    }
     (answer.status(), body["status"].as_i64().unwrap_or(-1))
 }
 
@@ -42,8 +48,8 @@ async fn until(operator: &Operator, route: &Route, expected: (u16, i64)) {
 
 #[test]
 fn all_23_endpoints_stand_in_the_route_table() {
-    let there: Vec<&str> = endpoints().iter().map(|r| r.name).collect();
-    let missing: Vec<&str> = ENDPOINTS.iter().map(|e| e.0).filter(|name| !there.contains(name)).collect();
+    let there: Vec<_> = endpoints().iter().map(|r| (r.name, r.method.as_str(), r.path)).collect();
+    let missing: Vec<_> = ENDPOINTS.iter().filter(|endpoint| !there.contains(endpoint)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 
@@ -56,6 +62,8 @@ async fn each_endpoint_refuses_whom_it_must_with_the_contracts_status() {
     let expired = resigned(&system, &operator.token, |claims| {
         claims["exp"] = json!(claims["iat"].as_i64().unwrap() - 1);
     });
+    let other = resigned(&system, &operator.token, |claims| claims["device"] = json!("another"));
+    let forged = format!("{}.{}", other.rsplit_once('.').unwrap().0, live.rsplit_once('.').unwrap().1);
     let foreign = resigned(&system, &operator.token, |claims| claims["iss"] = json!("acp-api-elsewhere"));
     let powerless = operator.powerless().await;
     // The forger knows the craft: what ends the token is its time.
@@ -63,23 +71,23 @@ async fn each_endpoint_refuses_whom_it_must_with_the_contracts_status() {
     for route in &guarded {
         let place = format!("{} {}", route.name, route.path);
         assert_eq!(statuses(call(&operator, route)).await, (401, 6), "{place}: no token");
-        for (what, token) in [("expired", &expired), ("another issuer", &foreign)] {
+        for (what, token) in [("expired", &expired), ("another issuer", &foreign), ("forged", &forged)] {
             assert_eq!(statuses(call(&operator, route).bearer(token)).await, (401, 6), "{place}: {what}");
         }
         let bare = call(&operator, route).header("authorization", &expired);
         assert_eq!(statuses(bare).await, (401, 6), "{place}: expired, without Bearer");
         until_granted_not(&operator, route, &powerless).await;
     }
-    for route in &guarded {
-        let path = format!("/api/permission/{}", route.name);
-        operator.request("DELETE", &path).send().await.expect_status(200);
+    let names: BTreeSet<&str> = guarded.iter().map(|r| r.name).collect();
+    for name in &names {
+        operator.request("DELETE", &format!("/api/permission/{name}")).send().await.expect_status(200);
     }
     for route in &guarded {
         until(&operator, route, (403, 4)).await;
         assert_eq!(statuses(call(&operator, route).bearer(&powerless)).await, (403, 4), "{}", route.name);
     }
-    for route in &guarded {
-        operator.json("POST", "/api/permission", &json!({"name": route.name}).to_string()).await;
+    for name in &names {
+        operator.json("POST", "/api/permission", &json!({"name": name}).to_string()).await;
     }
     for route in &guarded {
         until(&operator, route, (403, 5)).await;

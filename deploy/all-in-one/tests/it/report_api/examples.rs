@@ -33,7 +33,8 @@ async fn the_seeds_examples_work_as_they_stand() {
     files(&operator).await;
     orders(&operator, report).await;
     let gone = operator.request("DELETE", &format!("/api/report/{report}")).send().await;
-    assert_like(&dated_id(), &gone.expect_status(200).json());
+    operator.check("PAYMENT_REPORT_DELETE", &dated_id(), &gone.expect_status(200).json());
+    operator.checked_all();
     system.stop().await;
 }
 
@@ -53,7 +54,7 @@ async fn signing_in(operator: &Operator) {
         "token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiIsImtpZCI6ImFjcC1hcGkifQ", "token_method": "HS256",
         "token_type": "Bearer", "expire_time": 1656064893, "nickname": "zhusj",
     }});
-    assert_like(&example, &answer);
+    operator.check("GET_BEARER_TOKEN", &example, &answer);
     let data = &answer["data"];
     assert_eq!(
         (&data["token_method"], &data["token_type"], &data["nickname"]),
@@ -68,31 +69,32 @@ async fn signing_in(operator: &Operator) {
 
 async fn reports(operator: &Operator) -> i64 {
     let added = operator.json("POST", "/api/report", ADD).await;
-    assert_like(&dated_id(), &added);
+    operator.check("PAYMENT_REPORT_ADD", &dated_id(), &added);
     let report = added["date"]["id"].as_i64().unwrap();
-    assert_like(&dated_id(), &operator.json("POST", "/api/report", ADD_BODY).await);
+    operator.check("PAYMENT_REPORT_ADD", &dated_id(), &operator.json("POST", "/api/report", ADD_BODY).await);
     let form = operator.request("POST", "/api/report").form(ADD_FORM).send().await;
-    assert_like(&dated_id(), &form.expect_status(200).json());
+    operator.check("PAYMENT_REPORT_ADD", &dated_id(), &form.expect_status(200).json());
 
-    let list = operator.get("/api/report?title=测试&start_ctime=2022-06-16&end_ctime=2022-06-22").await;
+    // curl sends the title as it was typed: plain UTF-8.
+    let list =
+        operator.curl("GET", "/api/report?title=测试&start_ctime=2022-06-16&end_ctime=2022-06-22").await;
     let example = json!({"status": 0, "data": {"current_page": 1, "last_page": 1, "per_page": 20, "total": 1, "data": [{
         "id": 1, "cover": "http://static.ijiwei.com/20210108%3Aeep-h5-title.png", "title": "2022全球半导体产业集微分析报告",
         "price": 100, "status": 2, "subscribe_count": 0, "publish_at": "2022-06-30 08:00:00", "type_name": "",
     }]}});
-    let list = list.expect_status(200).json();
-    assert_like(&example, &list);
+    operator.check("PAYMENT_REPORT_LIST", &example, &list);
     assert_eq!(list["data"]["total"], 3);
 
     let path = format!("/api/report/{report}");
-    assert_like(&dated_id(), &operator.json("PUT", &path, MODIFY).await);
-    assert_like(&dated_id(), &operator.json("PUT", &path, MODIFY_BODY).await);
+    operator.check("PAYMENT_REPORT_MODIFY", &dated_id(), &operator.json("PUT", &path, MODIFY).await);
+    operator.check("PAYMENT_REPORT_MODIFY", &dated_id(), &operator.json("PUT", &path, MODIFY_BODY).await);
     let detail = operator.get(&path).await.expect_status(200).json();
     let example = json!({"status": 0, "data": {
         "id": 1, "title": "测试数据1", "cover": "http://s.laoyaoba.com/15421639996676.jpeg", "type_id": 1, "intro": "简介",
         "directory": "目录介绍", "file_address": "http://s.laoyaoba.com/15421639996676.pdf", "price": 100, "read_count": 300,
         "status": 1, "publish_time": "2022-06-22 08:00:00", "short_intro": "购买须知",
     }});
-    assert_like(&example, &detail);
+    operator.check("PAYMENT_REPORT_INFO", &example, &detail);
     for key in [
         "title",
         "type_id",
@@ -112,7 +114,7 @@ async fn reports(operator: &Operator) -> i64 {
 async fn white_list(operator: &Operator, report: i64) {
     let path = format!("/api/report/{report}/white");
     let added = operator.json("POST", &path, WHITE_ADD).await;
-    assert_like(&dated_id(), &added);
+    operator.check("REPORT_WHITE_ADD", &dated_id(), &added);
     // No row of the modification had an id or a mobile: the two rows of the addition, and this one.
     let list = operator.get(&format!("{path}?search=爱集微")).await.expect_status(200).json();
     let row = json!({
@@ -120,20 +122,21 @@ async fn white_list(operator: &Operator, report: i64) {
         "read_count": 200, "residue_count": 100, "last_modify_author": "朱思嘉", "updated_at": "2020-07-23 9:00:00", "state": 0,
     });
     let example = json!({"status": 0, "date": {"current_page": 1, "last_page": 1, "per_page": 20, "total": 1, "data": [row]}});
-    assert_like(&example, &list);
+    operator.check("REPORT_WHITE_LIST", &example, &list);
     let mobiles: Vec<_> = list["date"]["data"].as_array().unwrap().iter().map(|r| &r["mobile"]).collect();
     assert_eq!(mobiles, ["18434910083", "18434910085", "18434819907"]);
     let none = operator.get(&format!("{path}?search=test")).await.expect_status(200).json();
     assert_eq!(none["date"]["total"], 0);
 
     let entry = format!("{path}/{}", added["date"]["id"]);
-    assert_like(&dated_id(), &operator.json("PUT", &entry, WHITE_EDIT).await);
-    let detail = operator.get(&entry).await.expect_status(200).json();
+    operator.check("REPORT_WHITE_EDIT", &dated_id(), &operator.json("PUT", &entry, WHITE_EDIT).await);
+    // The seed's command says `--request Get`.
+    let detail = operator.curl("Get", &entry).await;
     let example = json!({"status": 0, "data": {
         "id": 1, "given_user": "朱思嘉", "given_position": "php", "given_company": "爱集微", "mobile": "18434819907",
         "read_count": 0, "residue_count": 0, "state": 0,
     }});
-    assert_like(&example, &detail);
+    operator.check("REPORT_WHITE_INFO", &example, &detail);
 
     let customers = operator.get(&format!("/api/report/{report}/customer")).await.expect_status(200).json();
     let row = json!({
@@ -142,18 +145,19 @@ async fn white_list(operator: &Operator, report: i64) {
         "last_login_at": 12312321908_i64, "last_review_at": 12312321908_i64, "regist_at": 1323892332,
     });
     let example = json!({"status": 0, "date": {"current_page": 1, "last_page": 1, "per_page": 20, "total": 1, "data": [row]}});
-    assert_like(&example, &customers);
+    operator.check("GET_REPORT_CUSTOMER", &example, &customers);
 }
 
 async fn workbooks(operator: &Operator, report: i64) {
     let counts = json!({"status": 0, "date": {"total": 100, "success": 50, "repeat": 50, "error": 0}});
     let path = format!("/api/report/{report}/excel");
-    let template = operator.get("/api/white/example").await.expect_status(200);
+    let template = operator.get("/api/white/example").await;
+    operator.check_file("WHITE_LIST_EXAMPLE", &template);
     let answer = upload(operator, &path, "./示例表.xlsx", template.bytes()).await;
-    assert_like(&counts, &answer);
+    operator.check("REPORT_WHITE_IMPORT", &counts, &answer);
     let rows = "昵称,职位,公司,电话,阅读次数\n朱思嘉1,php1,爱集微1,1,100\n朱思嘉2,php2,爱集微2,2,101\n重复,,,1,1\n坏,,,x,1\n";
     let answer = upload(operator, &path, "示例表.csv", rows.as_bytes()).await;
-    assert_like(&counts, &answer);
+    operator.check("REPORT_WHITE_IMPORT", &counts, &answer);
     let date = &answer["date"];
     assert_eq!(
         [&date["total"], &date["success"], &date["repeat"], &date["error"]].map(|n| n.as_i64().unwrap()),
@@ -161,14 +165,12 @@ async fn workbooks(operator: &Operator, report: i64) {
     );
 
     for ids in ["id=[100,101,102]", "id=100,101", "id[]=100&id[]=101", ""] {
-        let file = operator.get(&format!("{path}?{ids}")).await.expect_status(200);
-        assert!(file.bytes().starts_with(b"PK"), "{ids}");
-        assert!(file.header("content-disposition").contains("attachment"), "{ids}");
+        operator.check_file("REPORT_WHITE_EXPORT", &operator.get(&format!("{path}?{ids}")).await);
     }
     let convert = "/Users/zhusijia/Downloads/公司-record/抽奖人员示例表.csv";
     let answer = upload(operator, "/api/white/example", convert, rows.as_bytes()).await;
     let row = json!({"given_user": "朱思嘉1", "given_position": "php1", "given_company": "爱集微1", "mobile": "1", "read_count": "100"});
-    assert_like(&json!({"status": 0, "data": [row]}), &answer);
+    operator.check("WHITE_EXPORT_CONVERT", &json!({"status": 0, "data": [row]}), &answer);
 }
 
 async fn files(operator: &Operator) {
@@ -176,19 +178,23 @@ async fn files(operator: &Operator) {
         json!({"status": 0, "qiniu_token": "99vFAJy1wVeXiJdSV2BB:EB38gPLhyCYExdrLZyC7q3mc25k=:eyJzY29wZSI"});
     for path in ["/api/qiniu/token", "/api/qiniu/token?type=default", "/api/qiniu/token?type=private"] {
         let answer = operator.get(path).await.expect_status(200).json();
-        assert_like(&example, &answer);
+        operator.check("GET_QINIU_TOKEN", &example, &answer);
         assert_eq!(answer["qiniu_token"].as_str().unwrap().split(':').count(), 3);
     }
     let token = operator.get("/api/qiniu/token").await.json()["qiniu_token"].as_str().unwrap().to_owned();
     let (kind, body) =
         multipart(&[("token", &token), ("key", "static/test.pdf")], "test.pdf", b"%PDF-1.7 report");
     operator.client.post("/storage/upload").body(kind, body).send().await.expect_status(200);
-    let copied = operator.get("/api/qiniu/copyfile").await.expect_status(200).json();
-    assert_eq!(copied, json!({"status": 0, "data": {"message": "File copied successfully"}}));
+    let copied = json!({"status": 0, "data": {"message": "File copied successfully"}});
+    for method in ["GET", "POST"] {
+        let answer = operator.request(method, "/api/qiniu/copyfile").send().await.expect_status(200).json();
+        operator.check("QINIU_COPY_FILE", &copied, &answer);
+        assert_eq!(answer, copied);
+    }
 
     let answer = operator.get("/api/report/downloadurl?report_name=test.pdf").await.expect_status(200).json();
     let example = json!({"status": 0, "data": "https://privte.laoyaoba.com/uploads/x.pdf?e=1686924541&token=99vF:kM-pmz7"});
-    assert_like(&example, &answer);
+    operator.check("GET_REPORT_DOWNLOADURL", &example, &answer);
     let url = answer["data"].as_str().unwrap();
     let path = &url[url.find("/storage/").unwrap()..];
     assert_eq!(&operator.client.get(path).send().await.expect_status(200).bytes()[..], b"%PDF-1.7 report");
@@ -229,7 +235,11 @@ async fn orders(operator: &Operator, report: i64) {
         "vat_company_name": "小小", "vat_company_address": "", "vat_company_mobile": "", "vat_telphone": "13810875748",
         "vat_bank_name": "", "vat_bank_accoun": "", "invoice_option": 2,
     });
-    assert_like(&json!({"status": 0, "current_page": 1, "last_page": 1, "total": 1, "date": order}), &shown);
+    operator.check(
+        "Payment_Order_Info",
+        &json!({"status": 0, "current_page": 1, "last_page": 1, "total": 1, "date": order}),
+        &shown,
+    );
     let customer = shown["date"]["customer_info"]["id"].clone();
     lists(operator, &customer).await;
 }
@@ -238,9 +248,9 @@ async fn lists(operator: &Operator, customer: &Value) {
     let page = json!({"status": 0, "current_page": 1, "last_page": 1, "total": 1, "date": [order_example()]});
     // The seed joins `state=1` by a second question mark: of `start_date` its first ten characters count.
     let list = operator.get("/api/order?limit=15&page=1&start_date=2022-03-06?state=1").await;
-    assert_like(&page, &list.expect_status(200).json());
+    operator.check("Payment_Order_List", &page, &list.expect_status(200).json());
     let of_customer = operator.get(&format!("/api/customer/{customer}/order?limit=15&page=1")).await;
-    assert_like(&page, &of_customer.expect_status(200).json());
+    operator.check("Payment_Customer_Info", &page, &of_customer.expect_status(200).json());
     let row = json!({
         "user_id": 231232, "nick_name": "王强", "avatar": "", "mobile": "133422898123", "payment_time": 3, "payment_count": 3,
         "payment_total": "1200000", "last_payment_at": 1323892332, "last_login_at": 12312321908_i64,
@@ -251,7 +261,7 @@ async fn lists(operator: &Operator, customer: &Value) {
         (answer["date"] != json!([])).then_some(answer)
     })
     .await;
-    assert_like(&json!({"status": 0, "date": [row]}), &customers);
+    operator.check("Payment_Customer_List", &json!({"status": 0, "date": [row]}), &customers);
     let window = operator.get("/api/customer?start_date=2022-06-16&end_date=2022-06-22").await;
     assert_eq!(window.expect_status(200).json(), json!({"status": 0, "date": []}));
     let total = operator.get(&format!("/api/customer/{customer}")).await.expect_status(200).json();
@@ -259,5 +269,5 @@ async fn lists(operator: &Operator, customer: &Value) {
         "user_id": 5181743, "nick_name": "N_183****6948", "mobile": "18334786948", "payment_count": 12, "payment_total": 40206,
         "last_payment_at": 1656749462, "last_login_at": 1627623392, "last_review_at": 0, "regist_at": 1627639454,
     }});
-    assert_like(&example, &total);
+    operator.check("Payment_Customer_Total", &example, &total);
 }

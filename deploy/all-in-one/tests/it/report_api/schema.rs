@@ -1,6 +1,6 @@
 //! The keys and types of every answer, as the code describes them, against the list in git.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::Value;
 
@@ -69,5 +69,74 @@ fn the_keys_and_types_of_every_answer_are_those_in_git() {
         let gone: Vec<_> = committed.lines().filter(|l| !now.contains(l)).collect();
         let new: Vec<_> = now.lines().filter(|l| !committed.contains(l)).collect();
         panic!("gone: {gone:#?}\nnew: {new:#?}\nIf the contract still holds, replace {LIST} by {seen}");
+    }
+}
+
+/// What the list in git says of the answer of `name`: place → type.
+fn listed(name: &str) -> BTreeMap<String, String> {
+    let list = std::fs::read_to_string(LIST).unwrap();
+    let lines = list.lines().skip_while(|line| line.split(' ').next() != Some(name)).skip(1);
+    let lines = lines.map_while(|line| line.strip_prefix("    ")?.split_once(": "));
+    lines.map(|(place, kind)| (place.to_owned(), kind.to_owned())).collect()
+}
+
+/// The scalars of an answer and where they stand; a list without rows stands for itself.
+fn leaves<'v>(place: &str, value: &'v Value, found: &mut Vec<(String, &'v Value)>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
+                leaves(&place, field, found);
+            }
+        }
+        Value::Array(rows) if !rows.is_empty() => {
+            rows.iter().for_each(|row| leaves(&format!("{place}[]"), row, found));
+        }
+        _ => found.push((place.to_owned(), value)),
+    }
+}
+
+fn is_a(kind: &str, value: &Value) -> bool {
+    match kind {
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "anything" => value.is_string() || value.is_number(),
+        _ => false,
+    }
+}
+
+/// Fails unless the answer has each key that the list in git gives the endpoint, with its type, and no other.
+#[track_caller]
+pub fn assert_described(name: &str, answer: &Value) {
+    let mut unseen = listed(name);
+    assert!(!unseen.is_empty(), "{name} is not in {LIST}");
+    let described = unseen.clone();
+    let mut found = Vec::new();
+    leaves("", answer, &mut found);
+    for (place, value) in found {
+        let kind =
+            described.get(&place).unwrap_or_else(|| panic!("{name}: {place} is not described: {answer}"));
+        assert!(is_a(kind, value), "{name}: {place} is no {kind}: {value}");
+        unseen.remove(&place);
+    }
+    assert!(unseen.is_empty(), "{name} lacks {:?}: {answer}", unseen.keys());
+}
+
+#[test]
+fn an_answer_that_differs_from_the_list_is_seen() {
+    use serde_json::json;
+    let good = json!({"status": 0, "date": {"id": 1}});
+    assert_described("PAYMENT_REPORT_ADD", &good);
+    for bad in [
+        json!({"status": 0}),
+        json!({"status": 0, "data": {"id": 1}}),
+        json!({"status": 0, "date": {"id": "1"}}),
+        json!({"status": 0, "date": {"id": null}}),
+        json!({"status": 0, "date": [{"id": 1}]}),
+        json!({"status": 0, "date": {"id": 1, "more": 1}}),
+    ] {
+        let seen = std::panic::catch_unwind(|| assert_described("PAYMENT_REPORT_ADD", &bad));
+        assert!(seen.is_err(), "{bad}");
     }
 }

@@ -21,6 +21,7 @@ lint: ## format, clippy, boundaries
 
 fmt: ## format the source
 	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 bench: ## measure everything against its baselines; writes bench/results.md
 	cargo build --release --workspace
@@ -42,8 +43,8 @@ check-supply: ## check licences and sources of the dependencies
 check-api: ## send what nobody should send to a running system (schemathesis); no answer may be a 5xx
 	@scripts/check-api.sh
 
-fuzz: ## damage inputs of the parsers, longer than make test does: make fuzz CASES=1000000 SEED=7
-	BAODAN_FUZZ_CASES=$(or $(CASES),200000) BAODAN_FUZZ_SEED=$(or $(SEED),1) cargo test --workspace damaged
+fuzz: ## fuzz the parsers guided by coverage, longer than make test does: make fuzz TARGET=workbook SECONDS=300
+	@FUZZ_SECONDS=$(or $(SECONDS),300) scripts/fuzz.sh long $(TARGET)
 
 audit: ## look up known vulnerabilities of the dependencies (fetches the database of advisories)
 	@scripts/check-supply.sh advisories

@@ -19,7 +19,7 @@ MAX_FILE_LINES = 400
 
 SERVICES = {"auth-service", "report-service", "order-service", "sync-service"}
 # May be in any process, so they may use the server's library.
-ACTIX_CRATES = {"gateway", "shared/platform", "shared/testing", "deploy/all-in-one", "bench"}
+ACTIX_CRATES = {"gateway", "shared/platform", "shared/testing", "deploy/all-in-one", "bench", "fuzz"}
 RUNTIMES = re.compile(r"^(tokio|async-|futures|actix|awc|hyper|axum|tower|sea-orm|sqlx|reqwest|lapin|redis|platform|utoipa)")
 ACTIX_FILE = re.compile(r"(^|/)(http[^/]*(/|\.rs$)|app\.rs$|main\.rs$)")
 ACTIX = re.compile(r"\b(actix_\w+|actix|awc)\s*::")
@@ -212,7 +212,7 @@ def check_manifest(path, text):
     for name in dependencies(tomllib.loads(text)):
         lines = [n for n, line in enumerate(text.splitlines(), 1) if re.match(rf"\"?{re.escape(name)}\"?\s*[.=]", line.strip())]
         line = lines[0] if lines else 1
-        if name in SERVICES | {"gateway"} and crate not in ("deploy/all-in-one", "bench", "."):
+        if name in SERVICES | {"gateway"} and crate not in ("deploy/all-in-one", "bench", "fuzz", "."):
             yield line, "service-dependency", name, f"{crate} depends on {name}: services know each other by contracts alone"
         if crate == "shared/contracts" and RUNTIMES.match(name):
             yield line, "contracts-runtime", name, f"contracts depends on {name}: it holds types and data only"

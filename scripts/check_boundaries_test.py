@@ -38,6 +38,7 @@ class OneViolationEach(unittest.TestCase):
         self.finds("shared/platform/Cargo.toml", "[dependencies]\nsync-service = { workspace = true }\n", "2: [service-dependency]")
         self.finds("gateway/Cargo.toml", "[dependencies]\nauth-service.workspace = true\n", "2: [service-dependency]")
         self.keeps("deploy/all-in-one/Cargo.toml", "[dependencies]\nauth-service.workspace = true\n")
+        self.keeps("fuzz/Cargo.toml", "[dependencies]\ngateway = { path = \"../gateway\" }\n")
 
     def test_contracts_depends_on_no_runtime(self):
         for name in ("tokio", "actix-web", "sea-orm", "platform", "reqwest"):

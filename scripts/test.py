@@ -124,8 +124,10 @@ def components(tally):
 def lint(tally):
     components(tally)
     check(tally, "format", ["cargo", "fmt", "--all", "--check"])
+    check(tally, "format of the fuzz targets", ["cargo", "fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])
     check(tally, "boundary checker's own test", [sys.executable, "scripts/check_boundaries_test.py"], quiet=True)
     check(tally, "test counter's own test", [sys.executable, "scripts/tally_test.py"], quiet=True)
+    check(tally, "fuzz runner's own test", [sys.executable, "scripts/fuzz_test.py"], quiet=True)
     check(tally, "boundaries", [sys.executable, "scripts/check_boundaries.py"])
     check(tally, "clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
 
@@ -134,6 +136,13 @@ def deployment(tally):
     """What is shipped beside the programs; the scripts bring their tools along or fail saying what is missing."""
     check(tally, "deployment files", ["scripts/check-deploy.sh"], quiet=True)
     check(tally, "licences and sources of the dependencies", ["scripts/check-supply.sh"], quiet=True)
+
+
+def fuzzing(tally):
+    """Every fuzz target for some seconds; a crash is a failure and says how to repeat it."""
+    check(tally, "fuzz targets build", ["scripts/fuzz.sh", "build"], quiet=True)
+    for corpus in sorted((ROOT / "fuzz/corpus").iterdir()):
+        check(tally, f"fuzz {corpus.name}", ["scripts/fuzz.sh", "short", corpus.name])
 
 
 def start_servers(tally):
@@ -158,6 +167,7 @@ def main(arguments):
         urls = start_servers(tally)
         lint(tally)
         deployment(tally)
+        fuzzing(tally)
         tests(tally, "embedded", urls)
         check(tally, "schemathesis against a running system", ["scripts/check-api.sh"], quiet=True)
         tests(tally, "distributed", urls)

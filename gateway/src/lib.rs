@@ -24,4 +24,6 @@ mod openapi;
 mod routes;
 
 pub use access::HttpPolicySource;
+#[cfg(feature = "fuzzing")]
+pub use access::fuzzing;
 pub use app::{Gateway, Serving, check, serve};

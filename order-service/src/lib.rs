@@ -26,3 +26,6 @@ pub mod seed;
 mod stats;
 mod supplier;
 mod wire;
+
+#[cfg(feature = "fuzzing")]
+pub use supplier::fuzzing;

@@ -5,6 +5,8 @@
 //! Invariant: revocation and permission are asked of the policy in force on every request; only the signature
 //! check is remembered.
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod policy;
 mod remote;
 mod token;

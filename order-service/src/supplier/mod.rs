@@ -18,3 +18,13 @@ mod print;
 mod rules;
 mod service;
 mod store;
+
+/// What `fuzz/` calls: a supplier's template, and a buyer's texts as suppliers get them.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    pub use super::rules::{
+        COLUMNS, Format, MAX_PLACEHOLDERS, MAX_TEMPLATE_CHARS, RowStyle, TemplateError, csv_line, example,
+        json_row, value,
+    };
+    pub use crate::entities::{goods, orders};
+}

@@ -20,3 +20,12 @@ mod write;
 
 /// Largest file that is taken.
 pub const MAX_FILE_BYTES: usize = 32 * 1024 * 1024;
+
+/// What `fuzz/` calls: a file's rows, and what a row means.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    pub use super::{
+        parse::{Cell, MAX_CELL_CHARS, MAX_COLUMNS, MAX_ROWS, ReadError, read_table},
+        rules::judge,
+    };
+}

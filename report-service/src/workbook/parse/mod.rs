@@ -4,8 +4,6 @@
 //! Runs on a blocking thread; knows nothing of HTTP and the database.
 
 mod csv;
-#[cfg(test)]
-mod fuzz;
 mod table;
 mod xls;
 mod xlsx;
@@ -27,7 +25,7 @@ pub const MAX_ROWS: u32 = 500_000;
 /// Cells of a sheet, wherever they stand.
 const MAX_CELLS: u64 = 20_000_000;
 /// Characters kept of a cell: more than any column takes, so that a longer text is refused as too long.
-const MAX_CELL_CHARS: usize = 1_000;
+pub const MAX_CELL_CHARS: usize = 1_000;
 /// Sheets looked into for the header.
 const MAX_SHEETS: usize = 20;
 

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench_table;
-mod fuzz;
 mod leases;
 mod migrations;
 mod outbox_inbox;

@@ -84,19 +84,9 @@ fn every_kind_of_cell_is_read() {
 }
 
 #[test]
-fn no_damage_makes_it_panic_or_run_on() {
+fn a_stream_that_ends_anywhere_is_read_or_refused() {
     let whole = workbook();
     for cut in 0..whole.len() {
         rows(whole[..cut].to_vec());
-    }
-    let mut seed = 1_u64;
-    for _ in 0..20_000 {
-        let mut damaged = whole.clone();
-        for _ in 0..3 {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let at = (seed >> 33) as usize % damaged.len();
-            damaged[at] = (seed >> 16) as u8;
-        }
-        rows(damaged);
     }
 }

@@ -1,0 +1,4 @@
+//! What several targets share.
+
+pub mod token;
+pub mod workbook;

@@ -27,17 +27,6 @@ pub struct Data<T> {
 
 pub use crate::http_answer::ok;
 
-/// A refused request (`spec/report-admin-api.md`, "Status numbers").
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Failure {
-    /// 1 wrong field, 2 refused by a rule, 3-5 no permission, 6 no valid token, 7 not found, 9 too many, 500 our fault.
-    pub status: u16,
-    /// One sentence for people.
-    pub error: String,
-    /// Field → what is wrong with it.
-    pub errors: std::collections::BTreeMap<String, String>,
-}
-
 /// The id of what was made or changed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct IdOnly {

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use contracts::routes::ServiceName;
 use ipnet::IpNet;
-use platform::{service::StartError, settings::GatewaySettings};
+use platform::{
+    service::StartError,
+    settings::{GatewaySettings, UpstreamAddress},
+};
 
 /// Shortest useful age of a policy: the gateways poll once a second.
 const MIN_POLICY_AGE_SECONDS: u64 = 5;
-
-/// Replicas of one service at the most.
-const MAX_REPLICAS: usize = 64;
 
 /// Where one service answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,24 +18,6 @@ pub(crate) struct Upstream {
     pub service: ServiceName,
     /// One for each replica that is reached by an address of its own; at least one.
     pub addresses: Vec<UpstreamAddress>,
-}
-
-/// Where one replica answers. Plain HTTP: what encrypts between the processes is the network's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UpstreamAddress {
-    pub host: String,
-    pub port: u16,
-}
-
-impl UpstreamAddress {
-    /// The `Host` header and the base of URLs: `host:port`, an IPv6 address in brackets.
-    pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
-    }
 }
 
 /// Proxies whose `X-Forwarded-For` is believed.
@@ -72,43 +54,12 @@ pub(crate) fn upstreams(settings: &GatewaySettings) -> Result<Vec<Upstream>, Sta
         .collect();
     let mut found = Vec::new();
     for service in ServiceName::ALL {
-        let name = service.as_str();
-        match settings.upstreams.get(name) {
-            None => problems.push(format!(
-                "gateway.upstreams.{name} is missing: set BAODAN_GATEWAY__UPSTREAMS__{}=http://host:port",
-                name.to_uppercase()
-            )),
-            Some(text) => match addresses(text) {
-                Some(addresses) => found.push(Upstream { service, addresses }),
-                None => problems.push(format!(
-                    "gateway.upstreams.{name} must look like http://host:port, without a path, for several replicas separated by commas; it is {text:?}"
-                )),
-            },
+        match settings.addresses(service) {
+            Ok(addresses) => found.push(Upstream { service, addresses }),
+            Err(problem) => problems.push(problem),
         }
     }
     if problems.is_empty() { Ok(found) } else { Err(StartError::Settings(problems.join("; "))) }
-}
-
-fn addresses(list: &str) -> Option<Vec<UpstreamAddress>> {
-    let addresses = list.split(',').map(|text| address(text.trim())).collect::<Option<Vec<_>>>()?;
-    let distinct = addresses.iter().enumerate().all(|(i, a)| !addresses[..i].contains(a));
-    (distinct && addresses.len() <= MAX_REPLICAS).then_some(addresses)
-}
-
-fn address(text: &str) -> Option<UpstreamAddress> {
-    let url = url::Url::parse(text).ok()?;
-    // The internal token is bound to the path, so a path in front of it cannot work.
-    let plain = url.scheme() == "http"
-        && url.username().is_empty()
-        && url.password().is_none()
-        && matches!(url.path(), "" | "/")
-        && url.query().is_none()
-        && url.fragment().is_none();
-    let host = match url.host()? {
-        url::Host::Ipv6(address) => address.to_string(),
-        other => other.to_string(),
-    };
-    plain.then(|| UpstreamAddress { host, port: url.port_or_known_default().unwrap_or(80) })
 }
 
 /// Longest a snapshot is served that cannot be renewed, milliseconds.

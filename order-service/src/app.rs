@@ -1,19 +1,22 @@
 //! Wires the service: the one place that knows every feature.
 
+use std::sync::Arc;
+
 use actix_web::web;
-use contracts::routes::ServiceName;
+use contracts::{callbacks::CallbackLog, routes::ServiceName};
 use platform::{
     Platform, Service,
     db::partitions,
     inbox::InboxConsumer,
     service::{Shared, StartError},
+    settings::Settings,
 };
 use utoipa::OpenApi;
 
 use crate::{
     admin_orders, admin_orders::pages::Pages, customers, entities, goods, intake, invoices,
     lifecycle::Lifecycle, migrations::Migrator, numbers::Numbers, partners, readings, requests, stats,
-    stats::Stats, supplier,
+    stats::Stats, supplier, timeline,
 };
 
 /// What every handler and job of this service is given. Cheap to clone.
@@ -24,6 +27,8 @@ pub struct Ctx {
     pub numbers: Numbers,
     pub pages: Pages,
     pub stats: Stats,
+    /// sync-service's part of the timeline.
+    pub callbacks: Arc<dyn CallbackLog>,
 }
 
 #[derive(OpenApi)]
@@ -46,7 +51,7 @@ pub struct Ctx {
     admin_orders::http::info,
     admin_orders::http_list::list,
     admin_orders::http_list::of_customer,
-    admin_orders::http_timeline::timeline,
+    timeline::http::timeline,
     stats::http::overview,
     supplier::http::entry_get,
     supplier::http::entry_post,
@@ -59,11 +64,27 @@ pub struct Ctx {
 ))]
 struct ApiDoc;
 
-/// Builds order-service: database, routes, consumers, jobs.
+/// What this service asks of the settings, one sentence for each problem; nothing is opened or reached.
+pub fn check(settings: &Settings) -> Vec<String> {
+    let sync = ServiceName::Sync;
+    let named = settings.gateway.upstreams.contains_key(sync.as_str());
+    named.then(|| settings.gateway.addresses(sync).err()).flatten().into_iter().collect()
+}
+
+/// Builds order-service: database, routes, consumers, jobs. It asks the sync-service that the settings name for
+/// callbacks.
 ///
 /// # Errors
-/// The database cannot be used, or the internal key is missing.
+/// The database cannot be used, the internal key is missing, or the address of sync-service is wrong.
 pub async fn build(shared: &Shared) -> Result<Service, StartError> {
+    build_with(shared, timeline::remote::log(shared)?).await
+}
+
+/// As [`build`], with a sync-service at hand.
+///
+/// # Errors
+/// As [`build`].
+pub async fn build_with(shared: &Shared, callbacks: Arc<dyn CallbackLog>) -> Result<Service, StartError> {
     let platform = Platform::start::<Migrator>(shared, ServiceName::Order).await?;
     let (db, clock) = (&platform.db, &platform.clock);
     partitions::at_start(db, clock, &entities::MONTHLY).await;
@@ -75,6 +96,7 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
         numbers: Numbers::new(secret),
         stats: Stats::new(platform.clone(), pages.clone()),
         pages,
+        callbacks,
         platform: platform.clone(),
     };
     let reports = goods::events::Reports { clock: clock.clone() };
@@ -103,7 +125,7 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
         invoices::http::routes(cfg);
         admin_orders::http::routes(cfg);
         admin_orders::http_list::routes(cfg);
-        admin_orders::http_timeline::routes(cfg);
+        timeline::http::routes(cfg);
         stats::http::routes(cfg);
         supplier::http::routes(cfg, &entry);
         supplier::http_clean::routes(cfg);

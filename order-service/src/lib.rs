@@ -5,7 +5,8 @@
 //! Events in: `report.changed` (goods in step), `key.changed` (who may download),
 //! `partner.changed` (whose goods), `reading.used`, `whitelist.changed` and `whitelist.batch_changed` (readers are
 //! customers). Events out: `order.state_changed`, written by `lifecycle` in the transaction of each change,
-//! `customer.changed`, `customer.batch_changed` and `key.used`.
+//! `customer.changed`, `customer.batch_changed` and `key.used`. Asks sync-service for the callbacks of an order
+//! whose timeline is looked at.
 //!
 //! Invariant: no code outside `lifecycle` writes an order's payment or fulfilment state.
 
@@ -25,6 +26,7 @@ mod requests;
 pub mod seed;
 mod stats;
 mod supplier;
+mod timeline;
 mod wire;
 
 #[cfg(feature = "fuzzing")]

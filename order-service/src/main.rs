@@ -6,11 +6,8 @@ use contracts::routes::ServiceName;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    platform::run::service(
-        ServiceName::Order,
-        |_| Vec::new(),
-        &[],
-        async |shared| order_service::app::build(&shared).await,
-    )
+    platform::run::service(ServiceName::Order, order_service::app::check, &[], async |shared| {
+        order_service::app::build(&shared).await
+    })
     .await
 }

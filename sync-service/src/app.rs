@@ -73,6 +73,7 @@ pub async fn build_with(shared: &Shared, names: Arc<dyn Resolve>) -> Result<(Ser
         changes::http::routes(cfg);
         statements::http::routes(cfg);
         order_callbacks::http::routes(cfg);
+        order_callbacks::http_internal::routes(cfg);
         partner_sync::http::routes(cfg);
     };
     let service = Service::new(&platform, openapi(), configure, consumers(&ctx), workers(&ctx));

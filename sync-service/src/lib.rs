@@ -4,8 +4,9 @@
 //! events), `subscription`, `signing_key`, `order_change` with `feed_head` and `feed_day` (the change feed), `sync_mark`,
 //! `push_batch`, `delivery`, `delivery_queue`, `delivery_attempt`, `callback_alert`, `retention_mark`.
 //! **Routes**: the drop-in entry `/api/gth/syc/order`, `/api/callback/…`, `/api/order/{number}/callbacks`
-//! (`spec/partner-sync-api.md`, `spec/management-api.md`).
-//! **Events in**: `order.state_changed`, `partner.changed`, `key.changed`, `token.revoked`. **Events out**: `key.used`.
+//! (`spec/partner-sync-api.md`, `spec/management-api.md`). For order-service alone: `/internal/order/{number}/callbacks`.
+//! **Events in**: `order.state_changed`, `partner.changed`, `key.changed`, `token.revoked`. **Events out**: `key.used`,
+//! `audit.recorded`.
 //!
 //! The path of one change: the consumer `sync.orders` writes the change with its bytes and one delivery per
 //! matching subscription in one transaction; the engine sends what is due over those stored bytes and records
@@ -34,4 +35,5 @@ mod wire;
 
 pub use ctx::Ctx;
 pub use migrations::Migrator;
+pub use order_callbacks::service::LocalCallbacks;
 pub use sealed::SEALED;

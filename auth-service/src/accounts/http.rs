@@ -13,7 +13,7 @@ use crate::{
     app::Ctx,
     entities::account,
     password,
-    wire::{self, Data, Failure, IdOnly, MAX_IDS, Page, Paging, PagingParams},
+    wire::{self, Data, IdOnly, MAX_IDS, Page, Paging, PagingParams},
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -124,7 +124,7 @@ impl FromFields for AccountQuery {
 
 /// Accounts, oldest first.
 #[utoipa::path(get, path = "/api/account", operation_id = "ACCOUNT_LIST", tag = "accounts", params(AccountQuery, PagingParams),
-    responses((status = 200, body = Data<Page<AccountRow>>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<Page<AccountRow>>)))]
 pub async fn list(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -196,7 +196,7 @@ fn read_role_ids(f: &mut Fields<'_>) -> Option<Vec<i64>> {
 /// Makes an operator's account.
 #[utoipa::path(post, path = "/api/account", operation_id = "ACCOUNT_ADD", tag = "accounts",
     request_body = AccountAdd,
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn add(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -211,7 +211,7 @@ pub async fn add(
 /// One account.
 #[utoipa::path(get, path = "/api/account/{account_id}", operation_id = "ACCOUNT_INFO", tag = "accounts",
     params(("account_id" = i64, Path)),
-    responses((status = 200, body = Data<AccountRow>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<AccountRow>)))]
 pub async fn info(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -253,7 +253,7 @@ impl FromFields for AccountModify {
 /// Changes an operator's account.
 #[utoipa::path(put, path = "/api/account/{account_id}", operation_id = "ACCOUNT_MODIFY", tag = "accounts",
     params(("account_id" = i64, Path)), request_body = AccountModify,
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn modify(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -270,7 +270,7 @@ pub async fn modify(
 /// Deletes an operator's account.
 #[utoipa::path(delete, path = "/api/account/{account_id}", operation_id = "ACCOUNT_DELETE", tag = "accounts",
     params(("account_id" = i64, Path)),
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn remove(
     ctx: AppData<Ctx>,
     identity: Identity,

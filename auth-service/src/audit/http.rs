@@ -14,7 +14,7 @@ use super::{
 use crate::{
     app::Ctx,
     entities::audit_entry,
-    wire::{self, Data, Failure},
+    wire::{self, Data},
 };
 
 const DEFAULT_LIMIT: i64 = 50;
@@ -134,7 +134,7 @@ impl From<audit_entry::Model> for AuditRow {
 
 /// Who did what, before and after.
 #[utoipa::path(get, path = "/api/audit", operation_id = "AUDIT_LIST", tag = "audit", params(AuditQuery),
-    responses((status = 200, body = Data<AuditPage>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<AuditPage>)))]
 pub async fn list(
     ctx: AppData<Ctx>,
     identity: Identity,

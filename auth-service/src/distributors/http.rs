@@ -10,7 +10,7 @@ use super::{
 use crate::{
     app::Ctx,
     entities::distributor,
-    wire::{self, Data, Failure, IdOnly, Page, Paging, PagingParams, status_word},
+    wire::{self, Data, IdOnly, Page, Paging, PagingParams, status_word},
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -89,7 +89,7 @@ impl FromFields for DistributorQuery {
 /// Distributors, oldest first.
 #[utoipa::path(get, path = "/api/distributor", operation_id = "DISTRIBUTOR_LIST", tag = "distributors",
     params(DistributorQuery, PagingParams),
-    responses((status = 200, body = Data<Page<DistributorRow>>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<Page<DistributorRow>>)))]
 pub async fn list(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -125,7 +125,7 @@ impl FromFields for DistributorAdd {
 /// Makes a distributor of a partner.
 #[utoipa::path(post, path = "/api/distributor", operation_id = "DISTRIBUTOR_ADD", tag = "distributors",
     request_body = DistributorAdd,
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn add(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -140,7 +140,7 @@ pub async fn add(
 /// One distributor.
 #[utoipa::path(get, path = "/api/distributor/{distributor_id}", operation_id = "DISTRIBUTOR_INFO",
     tag = "distributors", params(("distributor_id" = i64, Path)),
-    responses((status = 200, body = Data<DistributorRow>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<DistributorRow>)))]
 pub async fn info(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -169,7 +169,7 @@ impl FromFields for DistributorModify {
 /// Changes a distributor.
 #[utoipa::path(put, path = "/api/distributor/{distributor_id}", operation_id = "DISTRIBUTOR_MODIFY",
     tag = "distributors", params(("distributor_id" = i64, Path)), request_body = DistributorModify,
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn modify(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -185,7 +185,7 @@ pub async fn modify(
 /// Deletes a distributor; its orders stay.
 #[utoipa::path(delete, path = "/api/distributor/{distributor_id}", operation_id = "DISTRIBUTOR_DELETE",
     tag = "distributors", params(("distributor_id" = i64, Path)),
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn remove(
     ctx: AppData<Ctx>,
     identity: Identity,

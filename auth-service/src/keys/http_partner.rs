@@ -14,7 +14,7 @@ use crate::{
     app::Ctx,
     entities::api_key,
     partners, password,
-    wire::{self, Data, Failure, IdOnly, MAX_NAME_CHARS, Page, PagingParams},
+    wire::{self, Data, IdOnly, MAX_NAME_CHARS, Page, PagingParams},
 };
 
 /// Networks one key may be used from.
@@ -108,7 +108,7 @@ impl PartnerKeyRow {
 /// A partner's keys, oldest first.
 #[utoipa::path(get, path = "/api/partner/{partner_id}/key", operation_id = "PARTNER_KEY_LIST", tag = "keys",
     params(("partner_id" = i64, Path), PagingParams),
-    responses((status = 200, body = Data<Page<PartnerKeyRow>>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<Page<PartnerKeyRow>>)))]
 pub async fn list(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -235,7 +235,7 @@ impl From<Minted> for PartnerKeyMade {
 /// Makes a key and its SK for a partner; both are shown this once.
 #[utoipa::path(post, path = "/api/partner/{partner_id}/key", operation_id = "PARTNER_KEY_ADD", tag = "keys",
     params(("partner_id" = i64, Path)), request_body = PartnerKeySettingsRequest,
-    responses((status = 200, body = Data<PartnerKeyMade>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<PartnerKeyMade>)))]
 pub async fn add(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -251,7 +251,7 @@ pub async fn add(
 #[utoipa::path(put, path = "/api/partner/{partner_id}/key/{key_id}", operation_id = "PARTNER_KEY_MODIFY",
     tag = "keys", params(("partner_id" = i64, Path), ("key_id" = i64, Path)),
     request_body = PartnerKeySettingsRequest,
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn modify(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -267,7 +267,7 @@ pub async fn modify(
 /// Makes a new key and SK with the same settings; the old one lives on for the overlap.
 #[utoipa::path(post, path = "/api/partner/{partner_id}/key/{key_id}/rotate", operation_id = "PARTNER_KEY_ROTATE",
     tag = "keys", params(("partner_id" = i64, Path), ("key_id" = i64, Path)), request_body = RotateRequest,
-    responses((status = 200, body = Data<PartnerKeyMade>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<PartnerKeyMade>)))]
 pub async fn rotate(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -283,7 +283,7 @@ pub async fn rotate(
 /// Revokes a key, for good.
 #[utoipa::path(delete, path = "/api/partner/{partner_id}/key/{key_id}", operation_id = "PARTNER_KEY_REVOKE",
     tag = "keys", params(("partner_id" = i64, Path), ("key_id" = i64, Path)),
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn revoke(
     ctx: AppData<Ctx>,
     identity: Identity,

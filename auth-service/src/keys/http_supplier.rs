@@ -13,7 +13,7 @@ use crate::{
     app::Ctx,
     entities::api_key,
     suppliers,
-    wire::{self, Data, Failure, IdOnly, MAX_IDS, MAX_NAME_CHARS, Page, Paging, PagingParams, read_ids},
+    wire::{self, Data, IdOnly, MAX_IDS, MAX_NAME_CHARS, Page, Paging, PagingParams, read_ids},
 };
 
 /// The last second of the year 9999.
@@ -99,7 +99,7 @@ impl SupplierKeyRow {
 /// A supplier's keys, oldest first.
 #[utoipa::path(get, path = "/api/supplier/{supplier_id}/key", operation_id = "SUPPLIER_KEY_LIST", tag = "keys",
     params(("supplier_id" = i64, Path), PagingParams),
-    responses((status = 200, body = Data<Page<SupplierKeyRow>>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<Page<SupplierKeyRow>>)))]
 pub async fn list(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -172,7 +172,7 @@ impl From<Minted> for SupplierKeyMade {
 /// Makes a key for a supplier; it is shown this once.
 #[utoipa::path(post, path = "/api/supplier/{supplier_id}/key", operation_id = "SUPPLIER_KEY_ADD", tag = "keys",
     params(("supplier_id" = i64, Path)), request_body = SupplierKeyAdd,
-    responses((status = 200, body = Data<SupplierKeyMade>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<SupplierKeyMade>)))]
 pub async fn add(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -208,7 +208,7 @@ impl FromFields for SupplierKeyModify {
 /// Changes a key.
 #[utoipa::path(put, path = "/api/supplier/{supplier_id}/key/{key_id}", operation_id = "SUPPLIER_KEY_MODIFY",
     tag = "keys", params(("supplier_id" = i64, Path), ("key_id" = i64, Path)), request_body = SupplierKeyModify,
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn modify(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -226,7 +226,7 @@ pub async fn modify(
 /// Makes a new key for the same goods; the old one lives on for the overlap.
 #[utoipa::path(post, path = "/api/supplier/{supplier_id}/key/{key_id}/rotate", operation_id = "SUPPLIER_KEY_ROTATE",
     tag = "keys", params(("supplier_id" = i64, Path), ("key_id" = i64, Path)), request_body = RotateRequest,
-    responses((status = 200, body = Data<SupplierKeyMade>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<SupplierKeyMade>)))]
 pub async fn rotate(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -242,7 +242,7 @@ pub async fn rotate(
 /// Revokes a key, for good.
 #[utoipa::path(delete, path = "/api/supplier/{supplier_id}/key/{key_id}", operation_id = "SUPPLIER_KEY_REVOKE",
     tag = "keys", params(("supplier_id" = i64, Path), ("key_id" = i64, Path)),
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn revoke(
     ctx: AppData<Ctx>,
     identity: Identity,

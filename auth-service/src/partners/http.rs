@@ -13,7 +13,7 @@ use crate::{
     app::Ctx,
     entities::{account, partner},
     keys, password,
-    wire::{self, Data, Failure, IdOnly, MAX_IDS, Page, Paging, PagingParams, read_ids, status_word},
+    wire::{self, Data, IdOnly, MAX_IDS, Page, Paging, PagingParams, read_ids, status_word},
 };
 
 /// How customers' names and mobiles are shown to a partner.
@@ -117,7 +117,7 @@ impl FromFields for PartnerQuery {
 /// Partners, oldest first.
 #[utoipa::path(get, path = "/api/partner", operation_id = "PARTNER_LIST", tag = "partners",
     params(PartnerQuery, PagingParams),
-    responses((status = 200, body = Data<Page<PartnerRow>>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<Page<PartnerRow>>)))]
 pub async fn list(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -192,7 +192,7 @@ fn read_privacy(f: &mut Fields<'_>) -> Option<String> {
 /// Makes a partner, with a login when login and password are given.
 #[utoipa::path(post, path = "/api/partner", operation_id = "PARTNER_ADD", tag = "partners",
     request_body = PartnerAdd,
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn add(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -208,7 +208,7 @@ pub async fn add(
 /// One partner.
 #[utoipa::path(get, path = "/api/partner/{partner_id}", operation_id = "PARTNER_INFO", tag = "partners",
     params(("partner_id" = i64, Path)),
-    responses((status = 200, body = Data<PartnerRow>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<PartnerRow>)))]
 pub async fn info(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -254,7 +254,7 @@ impl FromFields for PartnerModify {
 /// Changes a partner and its login.
 #[utoipa::path(put, path = "/api/partner/{partner_id}", operation_id = "PARTNER_MODIFY", tag = "partners",
     params(("partner_id" = i64, Path)), request_body = PartnerModify,
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn modify(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -271,7 +271,7 @@ pub async fn modify(
 /// Deletes a partner: its login, keys and distributors end, its orders stay.
 #[utoipa::path(delete, path = "/api/partner/{partner_id}", operation_id = "PARTNER_DELETE", tag = "partners",
     params(("partner_id" = i64, Path)),
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn remove(
     ctx: AppData<Ctx>,
     identity: Identity,

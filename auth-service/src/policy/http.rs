@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     app::Ctx,
-    wire::{self, Data, Failure, Nothing},
+    wire::{self, Data, Nothing},
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -95,7 +95,7 @@ pub struct PermissionList {
 
 /// Permissions, the matrix, and routes that are not registered.
 #[utoipa::path(get, path = "/api/permission", operation_id = "PERMISSION_LIST", tag = "policy",
-    responses((status = 200, body = Data<PermissionList>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<PermissionList>)))]
 pub async fn list(ctx: AppData<Ctx>, identity: Identity) -> Result<Json<Data<PermissionList>>, ApiError> {
     wire::operator(&identity)?;
     let conn = ctx.platform.db.conn();
@@ -155,7 +155,7 @@ impl FromFields for PermissionAdd {
 /// Registers a permission name; roles get it by PUT /api/role/{role_id}.
 #[utoipa::path(post, path = "/api/permission", operation_id = "PERMISSION_ADD", tag = "policy",
     request_body = PermissionAdd,
-    responses((status = 200, body = Data<Nothing>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<Nothing>)))]
 pub async fn add(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -168,7 +168,7 @@ pub async fn add(
 /// Takes a permission name out of the registry: its routes are closed to everybody until it is added again.
 #[utoipa::path(delete, path = "/api/permission/{name}", operation_id = "PERMISSION_DELETE", tag = "policy",
     params(("name" = String, Path)),
-    responses((status = 200, body = Data<Nothing>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<Nothing>)))]
 pub async fn remove(
     ctx: AppData<Ctx>,
     identity: Identity,

@@ -11,7 +11,7 @@ use crate::{
     app::Ctx,
     entities::role,
     policy::rules::MAX_PERMISSION_CHARS,
-    wire::{self, Data, Failure, IdOnly, MAX_IDS, MAX_REMARK_CHARS, Page, Paging, PagingParams},
+    wire::{self, Data, IdOnly, MAX_IDS, MAX_REMARK_CHARS, Page, Paging, PagingParams},
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -89,7 +89,7 @@ impl FromFields for RoleQuery {
 
 /// Roles, oldest first.
 #[utoipa::path(get, path = "/api/role", operation_id = "ROLE_LIST", tag = "roles", params(RoleQuery, PagingParams),
-    responses((status = 200, body = Data<Page<RoleRow>>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<Page<RoleRow>>)))]
 pub async fn list(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -142,7 +142,7 @@ fn read_permissions(f: &mut Fields<'_>) -> Option<Vec<String>> {
 
 /// Makes a role.
 #[utoipa::path(post, path = "/api/role", operation_id = "ROLE_ADD", tag = "roles", request_body = RoleAdd,
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn add(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -158,7 +158,7 @@ pub async fn add(
 /// One role.
 #[utoipa::path(get, path = "/api/role/{role_id}", operation_id = "ROLE_INFO", tag = "roles",
     params(("role_id" = i64, Path)),
-    responses((status = 200, body = Data<RoleRow>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<RoleRow>)))]
 pub async fn info(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -194,7 +194,7 @@ impl FromFields for RoleModify {
 /// Changes a role.
 #[utoipa::path(put, path = "/api/role/{role_id}", operation_id = "ROLE_MODIFY", tag = "roles",
     params(("role_id" = i64, Path)), request_body = RoleModify,
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn modify(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -210,7 +210,7 @@ pub async fn modify(
 /// Deletes a role that no account holds.
 #[utoipa::path(delete, path = "/api/role/{role_id}", operation_id = "ROLE_DELETE", tag = "roles",
     params(("role_id" = i64, Path)),
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn remove(
     ctx: AppData<Ctx>,
     identity: Identity,

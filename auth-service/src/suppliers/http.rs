@@ -11,7 +11,7 @@ use crate::{
     app::Ctx,
     entities::supplier,
     keys,
-    wire::{self, Data, Failure, IdOnly, MAX_REMARK_CHARS, Page, Paging, PagingParams, status_word},
+    wire::{self, Data, IdOnly, MAX_REMARK_CHARS, Page, Paging, PagingParams, status_word},
 };
 
 /// Longest contact: a name, a telephone number, a chat account.
@@ -91,7 +91,7 @@ impl FromFields for SupplierQuery {
 /// Suppliers, oldest first.
 #[utoipa::path(get, path = "/api/supplier", operation_id = "SUPPLIER_LIST", tag = "suppliers",
     params(SupplierQuery, PagingParams),
-    responses((status = 200, body = Data<Page<SupplierRow>>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<Page<SupplierRow>>)))]
 pub async fn list(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -139,7 +139,7 @@ impl FromFields for SupplierAdd {
 /// Makes a supplier.
 #[utoipa::path(post, path = "/api/supplier", operation_id = "SUPPLIER_ADD", tag = "suppliers",
     request_body = SupplierAdd,
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn add(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -155,7 +155,7 @@ pub async fn add(
 /// One supplier.
 #[utoipa::path(get, path = "/api/supplier/{supplier_id}", operation_id = "SUPPLIER_INFO", tag = "suppliers",
     params(("supplier_id" = i64, Path)),
-    responses((status = 200, body = Data<SupplierRow>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<SupplierRow>)))]
 pub async fn info(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -193,7 +193,7 @@ impl FromFields for SupplierModify {
 /// Changes a supplier.
 #[utoipa::path(put, path = "/api/supplier/{supplier_id}", operation_id = "SUPPLIER_MODIFY", tag = "suppliers",
     params(("supplier_id" = i64, Path)), request_body = SupplierModify,
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn modify(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -209,7 +209,7 @@ pub async fn modify(
 /// Deletes a supplier; its keys end.
 #[utoipa::path(delete, path = "/api/supplier/{supplier_id}", operation_id = "SUPPLIER_DELETE", tag = "suppliers",
     params(("supplier_id" = i64, Path)),
-    responses((status = 200, body = Data<IdOnly>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<IdOnly>)))]
 pub async fn remove(
     ctx: AppData<Ctx>,
     identity: Identity,

@@ -18,7 +18,7 @@ use crate::{
     audit::Who,
     password::{self, HashError},
     policy,
-    wire::{self, Data, Failure, Nothing},
+    wire::{self, Data, Nothing},
 };
 
 const MAX_ACCOUNT_CHARS: usize = 128;
@@ -98,9 +98,8 @@ pub struct TokenAnswer {
     request_body = TokenRequest,
     params(("X-Device-Id" = Option<String>, Header, description = "Stands in the token's `device` claim")),
     responses((status = 200, body = Data<TokenAnswer>),
-        (status = 401, body = Failure, description = "Wrong account or password"),
-        (status = 429, body = Failure, description = "Too many failed logins; Retry-After says when"),
-        (status = "4XX", body = Failure)))]
+        (status = 401, description = "Wrong account or password"),
+        (status = 429, description = "Too many failed logins; Retry-After says when")))]
 pub async fn token(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -141,7 +140,7 @@ fn signed_in(identity: &Identity) -> Result<i64, ApiError> {
 
 /// Ends the token this request came with.
 #[utoipa::path(post, path = "/api/access/logout", operation_id = "ACCESS_LOGOUT", tag = "tokens",
-    responses((status = 200, body = Data<Nothing>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<Nothing>)))]
 pub async fn logout(ctx: AppData<Ctx>, identity: Identity) -> Result<Json<Data<Nothing>>, ApiError> {
     let account = signed_in(&identity)?;
     service::log_out(&ctx, &Who::from(&identity), account, &identity.caller.jti).await?;
@@ -171,7 +170,7 @@ pub struct RevokeAnswer {
 /// Ends all tokens of an account, also the caller's own if it is its own account.
 #[utoipa::path(post, path = "/api/access/revoke", operation_id = "ACCESS_REVOKE", tag = "tokens",
     request_body = RevokeRequest,
-    responses((status = 200, body = Data<RevokeAnswer>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<RevokeAnswer>)))]
 pub async fn revoke(
     ctx: AppData<Ctx>,
     identity: Identity,
@@ -200,7 +199,7 @@ pub struct Me {
 
 /// The account behind this token and its permissions.
 #[utoipa::path(get, path = "/api/access/me", operation_id = "ACCESS_ME", tag = "tokens",
-    responses((status = 200, body = Data<Me>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<Me>)))]
 pub async fn me(ctx: AppData<Ctx>, identity: Identity) -> Result<Json<Data<Me>>, ApiError> {
     let id = signed_in(&identity)?;
     let conn = ctx.platform.db.conn();
@@ -240,7 +239,7 @@ impl FromFields for PasswordRequest {
 /// Changes one's own password. All tokens of the account end, this one too.
 #[utoipa::path(post, path = "/api/access/password", operation_id = "ACCESS_PASSWORD", tag = "tokens",
     request_body = PasswordRequest,
-    responses((status = 200, body = Data<Nothing>), (status = "4XX", body = Failure)))]
+    responses((status = 200, body = Data<Nothing>)))]
 pub async fn change_password(
     ctx: AppData<Ctx>,
     identity: Identity,

@@ -18,6 +18,7 @@ use platform::{
     settings::Settings,
 };
 use secrecy::{ExposeSecret, SecretString};
+use sync_service::LocalCallbacks;
 use utoipa::openapi::OpenApi;
 
 /// A system that is wired and listens, not yet serving.
@@ -77,8 +78,9 @@ fn lock(data_dir: &Path) -> Result<File, StartError> {
 async fn services(shared: &Shared) -> Result<(Vec<Service>, Bootstrap), StartError> {
     let (auth, bootstrap) = auth_service::app::build_with_bootstrap(shared).await?;
     let report = report_service::app::build(shared).await?;
-    let order = order_service::app::build(shared).await?;
     let sync = sync_service::app::build(shared).await?;
+    let callbacks = Arc::new(LocalCallbacks::new(sync.db.clone()));
+    let order = order_service::app::build_with(shared, callbacks).await?;
     Ok((vec![auth, report, order, sync], bootstrap))
 }
 

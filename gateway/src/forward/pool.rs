@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{failure::Failure, replicas::Replicas};
-use crate::config::UpstreamAddress;
+use platform::settings::UpstreamAddress;
 
 /// Connections of one worker to one service at the most.
 const MAX_CONNECTIONS: usize = 1024;

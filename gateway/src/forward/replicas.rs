@@ -18,7 +18,7 @@ use platform::{
     service::StartError,
 };
 
-use crate::config::{Upstream, UpstreamAddress};
+use crate::config::Upstream;
 
 /// How often replicas are asked. A service that stops goes on serving for longer than this
 /// (`drain_seconds`), so that none of its requests is refused.

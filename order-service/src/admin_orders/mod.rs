@@ -1,7 +1,6 @@
-//! Orders as the report admin API shows them (`spec/report-admin-api.md`, 20, 22 and 23), and how they came to be so.
+//! Orders as the report admin API shows them (`spec/report-admin-api.md`, 20, 22 and 23).
 //!
-//! Routes: `GET /api/order` (22), `GET /api/customer/{customer_id}/order` (20), `GET /api/order/{number}` (23),
-//! `GET /api/order/{number}/timeline`. Reads only.
+//! Routes: `GET /api/order` (22), `GET /api/customer/{customer_id}/order` (20), `GET /api/order/{number}` (23). Reads only.
 //!
 //! Invariants the lists stand on: orders are never deleted, their ids rise with time, `checkout_at` is the
 //! id's own millisecond and so is the beginning of `number`. So a window of days, or the beginning of a number, is a
@@ -9,7 +8,6 @@
 
 pub mod http;
 pub mod http_list;
-pub mod http_timeline;
 mod page_map;
 pub mod pages;
 pub mod rows;

@@ -1,6 +1,6 @@
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ConnectionTrait, DbErr};
 
-use crate::entities::{order_history, orders};
+use crate::entities::orders;
 
 /// An order by its number.
 ///
@@ -8,23 +8,4 @@ use crate::entities::{order_history, orders};
 /// The database.
 pub async fn by_number<C: ConnectionTrait>(conn: &C, number: &str) -> Result<Option<orders::Model>, DbErr> {
     orders::numbered(number).one(conn).await
-}
-
-/// Changes of an order after `seq`, oldest first.
-///
-/// # Errors
-/// The database.
-pub async fn history<C: ConnectionTrait>(
-    conn: &C,
-    order_id: i64,
-    seq: i64,
-    limit: u64,
-) -> Result<Vec<order_history::Model>, DbErr> {
-    order_history::Entity::find()
-        .filter(order_history::Column::OrderId.eq(order_id))
-        .filter(order_history::Column::Seq.gt(seq))
-        .order_by_asc(order_history::Column::Seq)
-        .limit(limit)
-        .all(conn)
-        .await
 }

@@ -1,4 +1,4 @@
-//! What happens to an order after it is paid, and what its page shows: wishes, invoices, the timeline.
+//! What happens to an order after it is paid, and what its page shows: wishes, invoices.
 
 use contracts::events::{KeyUsed, PartnerChanged, ReadingUsed};
 use platform::clock::Clock;
@@ -119,51 +119,6 @@ async fn an_invoice_is_asked_for_changed_issued_and_then_fixed() {
         assert_eq!(blamed(&answer.expect_status(400).json()), [field], "{change}");
     }
     app.post("/api/order/1/invoice").json(&body).send().await.expect_status(404);
-    bed.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_timeline_tells_who_changed_what_when_and_why() {
-    let clock = Clock::manual(NOW_MS);
-    let (bed, app) = start_on(clock.clone()).await;
-    let goods = service_goods(&app, json!({})).await;
-    let key = supplier_key(&bed, 1, &[goods]).await;
-    let number = paid(&app, &order_body(goods)).await;
-    let id = order(&app, &number).await["service_no"].clone();
-    clock.advance_ms(1500);
-    entry(&app, &format!("a=edit&goods_id={goods}&order_id={id}&apikey={key}&order_state=jxz&start_num=7"))
-        .await;
-    let asked = app.post(&format!("/api/order/{number}/request")).as_account(5, "小王");
-    asked.json(&json!({"kind": "refund", "reason": "太慢"})).send().await.expect_status(200);
-    let path = format!("/api/order/{number}/timeline");
-    let shown = app.get(&path).send().await.expect_status(200).json();
-    let entries = shown["data"]["data"].as_array().unwrap();
-    assert_eq!(
-        entries.iter().map(|e| e["event"].as_str().unwrap()).collect::<Vec<_>>(),
-        ["place", "pay", "edit", "ask_refund"]
-    );
-    assert_eq!((&entries[0]["from_state"], &entries[0]["from_fulfil"]), (&json!(0), &json!("")));
-    assert_eq!(
-        (&entries[2]["actor"]["kind"], &entries[2]["at"]),
-        (&json!("supplier"), &json!(NOW_MS + 1500))
-    );
-    assert_eq!(
-        (&entries[2]["changed"]["start_num"], &entries[2]["to_fulfil"]),
-        (&json!([0, 7]), &json!("jxz"))
-    );
-    assert_eq!((&entries[3]["actor"]["name"], &entries[3]["reason"]), (&json!("小王"), &json!("太慢")));
-    let first = app.get(&format!("{path}?limit=3")).send().await.json();
-    assert_eq!(
-        (first["data"]["data"].as_array().unwrap().len(), &first["data"]["next_cursor"]),
-        (3, &json!(3))
-    );
-    let rest = app.get(&format!("{path}?limit=3&cursor=3")).send().await.json();
-    assert_eq!(
-        (rest["data"]["data"].as_array().unwrap().len(), &rest["data"]["next_cursor"]),
-        (1, &json!(0))
-    );
-    app.get("/api/order/1/timeline").send().await.expect_status(404);
-    app.get(&format!("{path}?limit=0")).send().await.expect_status(400);
     bed.finish().await;
 }
 

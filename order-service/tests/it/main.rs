@@ -18,6 +18,7 @@ mod races;
 mod seed;
 mod stats;
 mod supplier;
+mod timeline;
 
 use contracts::{
     events::{KeyChanged, KeyOwner, ReportChanged},

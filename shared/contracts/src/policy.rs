@@ -48,7 +48,7 @@ pub struct PolicyUnavailable(pub String);
 pub type PolicyAnswer<'a> =
     Pin<Box<dyn Future<Output = Result<Option<PolicySnapshot>, PolicyUnavailable>> + Send + 'a>>;
 
-/// The gateway's one synchronous call to another service: local in the all-in-one, HTTP between processes.
+/// The gateway's one question to another service: local in the all-in-one, HTTP between processes.
 pub trait PolicySource: Send + Sync {
     /// The snapshot if its version differs from `known_version`, else `None`.
     fn fetch(&self, known_version: i64) -> PolicyAnswer<'_>;

@@ -63,6 +63,11 @@ pub fn made_at_ms(id: i64) -> i64 {
     (id >> (NODE_BITS + SEQUENCE_BITS)) + EPOCH_MS
 }
 
+/// [`made_at_ms`] of a column, as both back ends compute it.
+pub fn made_at_sql(column: &str) -> String {
+    format!("(({column} >> {}) + {EPOCH_MS})", NODE_BITS + SEQUENCE_BITS)
+}
+
 /// The smallest id that can be made at `ms` (unix milliseconds): turns a time window into an id window.
 pub fn floor_at(ms: i64) -> i64 {
     (ms - EPOCH_MS).max(0) << (NODE_BITS + SEQUENCE_BITS)

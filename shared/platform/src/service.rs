@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     crash,
     db::{self, Db, Plans, lease},
-    http::caller::InternalKey,
+    http::{caller::InternalKey, openapi::with_failures},
     ids::Ids,
     inbox::InboxConsumer,
     lifecycle::{Turn, Worker},
@@ -208,6 +208,7 @@ impl Platform {
 pub struct Service {
     pub name: ServiceName,
     pub db: Db,
+    /// With the failures that its routes can answer.
     pub openapi: utoipa::openapi::OpenApi,
     /// Adds the service's routes, by full path, to an app.
     pub configure: Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>,
@@ -231,7 +232,7 @@ impl Service {
         Self {
             name: platform.service,
             db: platform.db.clone(),
-            openapi,
+            openapi: with_failures(openapi),
             configure: Arc::new(configure),
             workers,
             consumers: names,

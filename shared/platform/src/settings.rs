@@ -6,6 +6,7 @@ mod ports;
 mod secrets;
 mod storage;
 mod supplier;
+mod upstreams;
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,7 @@ pub use callback::CallbackSettings;
 pub use secrets::{KeySettings, NamedKey};
 pub use storage::StorageSettings;
 pub use supplier::SupplierSettings;
+pub use upstreams::UpstreamAddress;
 
 use crate::{bus::BusSettings, db::DatabaseSettings, seal, telemetry::TelemetrySettings};
 use secrets::{MIN_SECRET_CHARS, named_keys, well_known, write_private};
@@ -83,7 +85,7 @@ impl RedisSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GatewaySettings {
-    /// Service name → base URL; empty = the services are in this process.
+    /// Service name → base URL; empty = the services are in this process. order-service asks `sync` as well.
     pub upstreams: BTreeMap<String, String>,
     /// Proxies whose `X-Forwarded-For` is believed, comma-separated CIDR.
     pub trusted_proxies: String,

@@ -83,11 +83,18 @@ pub async fn note_day(tx: &WriteTx, day: i64, first_seq: i64) -> Result<(), DbEr
     sql::execute(tx, sql, vec![day.into(), first_seq.into()]).await.map(|_| ())
 }
 
-/// The number before the first one that was given on `day` or later; `None` when there is none yet.
+/// The number before the first one that was given on `day` or later; `None` when there is none yet. Never falls as
+/// days go by, also when replicas disagree about the hour of midnight.
 pub async fn seq_before_day<C: ConnectionTrait>(conn: &C, day: i64) -> Result<Option<i64>, DbErr> {
-    let sql = "SELECT first_seq - 1 AS seq FROM feed_day WHERE day >= $1 ORDER BY day LIMIT 1";
+    let sql = "SELECT min(first_seq) - 1 AS seq FROM feed_day WHERE day >= $1";
     let rows = sql::query(conn, sql, vec![day.into()]).await?;
-    rows.first().map(|row| row.try_get("", "seq")).transpose()
+    rows.first().map_or(Ok(None), |row| row.try_get("", "seq"))
+}
+
+/// The last number that was given.
+pub async fn last_seq<C: ConnectionTrait>(conn: &C) -> Result<i64, DbErr> {
+    let rows = sql::query(conn, "SELECT last_seq FROM feed_head WHERE id = 1", vec![]).await?;
+    rows.first().map_or(Ok(0), |row| row.try_get("", "last_seq"))
 }
 
 /// A line of the feed, as answers need it.

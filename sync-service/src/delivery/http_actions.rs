@@ -1,7 +1,10 @@
 //! What people do with deliveries, and what they see of receivers that fail.
 
 use actix_web::web::{self, Json};
-use platform::http::{ApiError, Body, Fields, FromFields, Query, caller::Identity};
+use platform::{
+    audit::Who,
+    http::{ApiError, Body, Fields, FromFields, Query, caller::Identity},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -107,7 +110,7 @@ async fn resend(
     identity: Identity,
     id: web::Path<i64>,
 ) -> Result<Json<Data<Id>>, ApiError> {
-    if !recovery::resend(&ctx, *id, identity.partner_scope()).await? {
+    if !recovery::resend(&ctx, &Who::from(&identity), *id, identity.partner_scope()).await? {
         return Err(ApiError::not_found(
             "投递不存在或其订阅已删除",
             "no such delivery, or its subscription is deleted",
@@ -131,7 +134,8 @@ async fn recover(
         since: wish.since.map_or(0, |m| m.first_ms(ctx.platform.tz)),
     };
     let there = usize::try_from(store::count_parked(&ctx.platform.db, parked).await?).unwrap_or(0);
-    let count = if wish.dry_run { there } else { recovery::recover(&ctx, parked).await? };
+    let count =
+        if wish.dry_run { there } else { recovery::recover(&ctx, &Who::from(&identity), parked).await? };
     Ok(Json(Data::new(Counted { count, has_more: there > count, dry_run: wish.dry_run })))
 }
 

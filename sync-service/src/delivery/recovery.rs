@@ -1,16 +1,22 @@
 //! Deliveries that go again because a person wants it: resend one, recover what was parked, replay a window.
 //!
-//! All of it runs under the feed's lock, so that the consumer does not put something in front of an order at the
-//! same time; and it takes the rows of the orders at hand before it decides, so that no sender does either.
+//! The audit tells who wanted it, in the same transaction. All of it runs under the feed's lock, so that the consumer
+//! does not put something in front of an order at the same time; and it takes the rows of the orders at hand before it
+//! decides, so that no sender does either.
 
 use std::collections::{HashMap, HashSet};
 
-use platform::{db::WriteTx, ids};
+use platform::{
+    audit::{self, Change, Who},
+    db::WriteTx,
+    ids,
+};
 use sea_orm::{ConnectionTrait, DbErr};
+use serde_json::json;
 
 use super::{
     intake::{self, Handoff, Wanted},
-    rules::state,
+    rules::{Status, state},
     store::{self, Again, Vacated},
 };
 use crate::{
@@ -20,7 +26,9 @@ use crate::{
     },
     ctx::Ctx,
     entities::subscription::Model,
-    sql, subscriptions,
+    sql,
+    subscriptions::{self, service::TARGET},
+    wire::seconds,
 };
 
 /// Deliveries of one transaction.
@@ -41,21 +49,38 @@ impl Parked {
     pub fn from_id(&self) -> i64 {
         ids::floor_at(self.since)
     }
+
+    /// How the audit tells that `count` of them were put back: under what they were narrowed to.
+    fn recovered(&self, count: usize) -> Change {
+        let told = match (self.subscription_id, self.partner_id) {
+            (Some(id), _) => Change::new("delivery.recover", TARGET, id),
+            (None, Some(id)) => Change::new("delivery.recover", "partner", id),
+            (None, None) => Change::new("delivery.recover", "delivery", "*"),
+        };
+        told.after(&json!({ "since": seconds(self.since), "count": count }))
+    }
 }
 
 /// Puts one delivery back, due now. False when there is none in the scope, or its subscription is deleted.
-pub async fn resend(ctx: &Ctx, delivery_id: i64, scope: Option<i64>) -> Result<bool, DbErr> {
+pub async fn resend(ctx: &Ctx, who: &Who, delivery_id: i64, scope: Option<i64>) -> Result<bool, DbErr> {
     let tx = ctx.platform.db.write_tx().await?;
     lock_feed(&tx).await?;
     let again = store::again(&tx, &[delivery_id], scope).await?;
+    let Some(one) = again.first() else { return Ok(false) };
     let handoff = requeue(ctx, &tx, &again).await?;
+    let view = |status: Status| json!({ "subscription_id": one.subscription_id, "status": status.word(), "tries": one.tries });
+    let change = Change::new("delivery.resend", "delivery", delivery_id)
+        .before(&view(Status::from_number(one.status)))
+        .after(&view(Status::Waiting));
+    audit::record(&ctx.platform, &tx, who, change).await?;
     tx.commit().await?;
     ctx.engine.accept(handoff);
-    Ok(!again.is_empty())
+    Ok(true)
 }
 
-/// Puts parked deliveries back; answers how many, at most [`MOST_RECOVERED`].
-pub async fn recover(ctx: &Ctx, parked: Parked) -> Result<usize, DbErr> {
+/// Puts parked deliveries back; answers how many, at most [`MOST_RECOVERED`]. The audit has an entry of each
+/// transaction, so that it counts what was put back also when the call did not come to its end.
+pub async fn recover(ctx: &Ctx, who: &Who, parked: Parked) -> Result<usize, DbErr> {
     let mut recovered = 0;
     while recovered < MOST_RECOVERED {
         let tx = ctx.platform.db.write_tx().await?;
@@ -63,6 +88,9 @@ pub async fn recover(ctx: &Ctx, parked: Parked) -> Result<usize, DbErr> {
         let ids = store::parked(&tx, parked, BATCH).await?;
         let again = store::again(&tx, &ids, None).await?;
         let handoff = requeue(ctx, &tx, &again).await?;
+        if !again.is_empty() || recovered == 0 {
+            audit::record(&ctx.platform, &tx, who, parked.recovered(again.len())).await?;
+        }
         tx.commit().await?;
         ctx.engine.accept(handoff);
         recovered += again.len();
@@ -80,6 +108,7 @@ const MOST_REPLAYED: usize = 10_000;
 /// only counts. Answers how many, and whether the window holds more than one call takes.
 pub async fn replay_window(
     ctx: &Ctx,
+    who: &Who,
     subscription: &Model,
     span: (i64, i64),
     dry_run: bool,
@@ -101,6 +130,10 @@ pub async fn replay_window(
     let count = wanted.len();
     if !dry_run {
         let handoff = replay(ctx, &tx, subscription, wanted).await?;
+        let (start, end) = (seconds(span.0), seconds(span.1));
+        let told = json!({ "start": start, "end": end, "count": count, "has_more": more });
+        let change = Change::new("subscription.replay", TARGET, subscription.id).after(&told);
+        audit::record(&ctx.platform, &tx, who, change).await?;
         tx.commit().await?;
         ctx.engine.accept(handoff);
     }

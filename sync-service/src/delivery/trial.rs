@@ -4,7 +4,10 @@
 //! Neither is a delivery: nothing is queued and nothing is tried again.
 
 use contracts::events::OrderStateChanged;
-use platform::{clock, seal, telemetry};
+use platform::{
+    audit::{self, Change, Who},
+    clock, seal, telemetry,
+};
 use sea_orm::DbErr;
 use secrecy::SecretString;
 use serde_json::json;
@@ -19,7 +22,8 @@ use crate::{
     changes::rules::{self, Privacy},
     ctx::Ctx,
     entities::subscription::Model,
-    subscriptions::store,
+    subscriptions::{service::TARGET, store},
+    wire::seconds,
 };
 
 /// What a probe found, as stored.
@@ -42,21 +46,30 @@ impl ProbeResult {
     }
 }
 
-/// Sends a made-up change, signed as a real one.
+/// Sends a made-up change, signed as a real one. The audit tells what came back.
 ///
 /// # Errors
-/// The made-up change cannot be written (it can).
-pub async fn test(ctx: &Ctx, row: &Model) -> Result<Exchange, DbErr> {
+/// The audit cannot be told.
+pub async fn test(ctx: &Ctx, who: &Who, row: &Model) -> Result<Exchange, DbErr> {
     let target = Target::read(row, &ctx.platform.sealer, ctx.engine.policy());
     let bodies = made_up(ctx, "test")?;
-    Ok(ctx.engine.send_now(&target, &bodies).await)
+    let exchange = ctx.engine.send_now(&target, &bodies).await;
+    let tx = ctx.platform.db.write_tx().await?;
+    let met = json!({
+        "acknowledged": exchange.reply == Reply::Acknowledged, "http_status": exchange.http_status,
+        "error": exchange.error,
+    });
+    let change = Change::new("subscription.test", TARGET, row.id).after(&met);
+    audit::record(&ctx.platform, &tx, who, change).await?;
+    tx.commit().await?;
+    Ok(exchange)
 }
 
 /// Sends a made-up change with signatures nobody can have made, and keeps what that shows.
 ///
 /// # Errors
 /// The result cannot be stored.
-pub async fn probe(ctx: &Ctx, row: &Model) -> Result<(ProbeResult, Exchange), DbErr> {
+pub async fn probe(ctx: &Ctx, who: &Who, row: &Model) -> Result<(ProbeResult, Exchange), DbErr> {
     let mut target = Target::read(row, &ctx.platform.sealer, ctx.engine.policy());
     target.key = Some(SigningKey::random());
     target.old_key = None;
@@ -71,7 +84,13 @@ pub async fn probe(ctx: &Ctx, row: &Model) -> Result<(ProbeResult, Exchange), Db
         _ => ProbeResult::Checks,
     };
     let tx = ctx.platform.db.write_tx().await?;
-    store::save_probe(&tx, row.id, result.word(), ctx.platform.clock.now_ms()).await?;
+    let now = ctx.platform.clock.now_ms();
+    store::save_probe(&tx, row.id, result.word(), now).await?;
+    let view = |result: &str, at_ms: i64| json!({ "probe_result": result, "probed_at": seconds(at_ms) });
+    let change = Change::new("subscription.probe", TARGET, row.id)
+        .before(&view(&row.probe_result, row.probed_at))
+        .after(&view(result.word(), now));
+    audit::record(&ctx.platform, &tx, who, change).await?;
     tx.commit().await?;
     Ok((result, exchange))
 }

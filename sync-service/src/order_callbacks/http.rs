@@ -71,9 +71,11 @@ async fn callbacks(
     number: web::Path<String>,
 ) -> Result<Json<Data<Explanation>>, ApiError> {
     let (db, scope) = (&ctx.platform.db, identity.partner_scope());
-    // Whatever is no number is no order; some of it PostgreSQL would not even take as a text.
-    let plausible = number.len() <= 32 && number.bytes().all(|b| b.is_ascii_digit());
-    let lines = if plausible { store::of_order(db.conn(), &number, scope, MOST).await? } else { Vec::new() };
+    let lines = if rules::is_number(&number) {
+        store::of_order(db.conn(), &number, scope, MOST).await?
+    } else {
+        Vec::new()
+    };
     let Some(partner_id) = lines.first().map(|line| line.partner_id) else {
         return Err(ApiError::not_found(
             "订单不存在，或尚无变更",

@@ -1,6 +1,11 @@
-//! The sentence. Pure: what is known goes in, one sentence in both languages comes out.
+//! What can be an order's number; and the sentence: what is known goes in, one sentence in both languages comes out.
 
 use platform::http::Message;
+
+/// Whatever is no number is no order; some of it PostgreSQL would not even take as a text.
+pub fn is_number(text: &str) -> bool {
+    text.len() <= 32 && text.bytes().all(|b| b.is_ascii_digit())
+}
 
 /// What is known of one subscription that wants the order's changes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,10 +8,14 @@ use std::{
 };
 
 use argon2::{Argon2, PasswordVerifier, password_hash::phc::PasswordHash};
-use contracts::events::sealed;
+use contracts::{
+    events::sealed,
+    identity::{Actor, ActorKind},
+};
 use ipnet::IpNet;
 use platform::{
-    http::{ApiError, Fields, FromFields},
+    audit::Who,
+    http::{ApiError, Fields, FromFields, RequestContext},
     quota::{Decision, MemoryQuota, Quota, Window},
     seal::{self, SealError},
     settings::Settings,
@@ -81,6 +85,8 @@ pub struct Entrant {
     pub signed: Signed,
     /// Its calls of the day: (limit, left); `None` without a daily limit.
     pub day: Option<(u64, u64)>,
+    /// As the audit knows it: the partner, whoever of its people or programs calls.
+    pub who: Who,
 }
 
 /// Why a caller is not let in.
@@ -197,7 +203,12 @@ impl Access {
         let signed = check_sign(ctx, &key, signatures)?;
         check_platform(ctx, &key, who)?;
         self.check_login(ctx, &key, &partner, who).await?;
-        Ok(Entrant { partner, key, signed, day })
+        let who = Who {
+            actor: Actor { kind: ActorKind::Partner, id: partner.account_id, name: partner.name.clone() },
+            request_id: RequestContext::current().request_id.clone(),
+            ip: ip.to_owned(),
+        };
+        Ok(Entrant { partner, key, signed, day, who })
     }
 
     /// Counts the call; what is left of the day.

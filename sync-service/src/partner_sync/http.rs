@@ -88,7 +88,8 @@ type Parts = (Result<Identity, ApiError>, Result<Merged, ApiError>);
         ("type" = Option<i64>, Query), ("channels" = Option<i64>, Query), ("apiuser" = Option<String>, Query),
         ("apipwd" = Option<String>, Query), ("start" = Option<String>, Query), ("end" = Option<String>, Query),
         ("cursor" = Option<String>, Query)),
-    responses((status = 200, body = Envelope)))]
+    responses((status = 200, body = Envelope, description = "Refusals and failures too: `code` in the body counts; \
+        a quota that is used up also sends `Retry-After`")))]
 async fn sync_get(
     ctx: web::Data<Ctx>,
     req: HttpRequest,
@@ -100,7 +101,8 @@ async fn sync_get(
 
 #[utoipa::path(post, path = "/api/gth/syc/order", operation_id = "PARTNER_SYNC_POST", tag = "partner_sync",
     request_body(content = SyncRequest, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, body = Envelope)))]
+    responses((status = 200, body = Envelope, description = "Refusals and failures too: `code` in the body counts; \
+        a quota that is used up also sends `Retry-After`")))]
 async fn sync_post(
     ctx: web::Data<Ctx>,
     req: HttpRequest,

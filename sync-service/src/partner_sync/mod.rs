@@ -11,6 +11,6 @@ pub mod access;
 pub mod http;
 mod push;
 mod rules;
-mod service;
-mod store;
+pub mod service;
+pub mod store;
 mod token;

@@ -29,9 +29,9 @@ pub async fn enqueue(
     // Another call for the same address must not put its batches beside these.
     lock_feed(tx).await?;
     let subscription = match store::push_address(tx, who.partner.id, &params.api_url).await? {
-        Some(there) => brought_up_to_date(ctx, tx, there, params).await?,
+        Some(there) => brought_up_to_date(ctx, tx, who, there, params).await?,
         // It wants no changes by itself: it is an address and its secrets.
-        None => create_in(ctx, tx, dropped_in(who, params, (false, false), Origin::Push)).await?.0,
+        None => create_in(ctx, tx, &who.who, dropped_in(who, params, (false, false), Origin::Push)).await?.0,
     };
     let at_ms = ctx.platform.clock.now_ms();
     let mut batches = Vec::new();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use contracts::events::KeyUsed;
-use platform::db::WriteTx;
+use platform::db::{Db, WriteTx};
 use sea_orm::DbErr;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -168,6 +168,15 @@ async fn seven_days_ago(tx: &WriteTx, now: i64) -> Result<i64, DbErr> {
     Ok(feed::seq_before_day(tx, day).await?.unwrap_or(i64::MAX))
 }
 
+/// Up to which number a mark says nothing any more: no call, now or later, would look as far back without it. A day
+/// to spare, for replicas whose clocks differ.
+pub async fn marks_spent_until(db: &Db, now: i64) -> Result<i64, DbErr> {
+    // In this order: what comes in between is behind the head, and so is a mark that has seen it.
+    let head = feed::last_seq(db.conn()).await?;
+    let day = change_rules::unix_day(now - LOOK_BACK_MS) - 1;
+    Ok(feed::seq_before_day(db.conn(), day).await?.unwrap_or(head))
+}
+
 /// The row of an order as the partner may see it today.
 fn row(line: &Line, privacy: Privacy) -> Result<Map<String, Value>, serde_json::Error> {
     #[derive(serde::Deserialize)]
@@ -201,10 +210,10 @@ async fn registered(
 ) -> Result<Model, SubscriptionError> {
     let own = params.source == OWN;
     match store::made_here(tx, who.partner.id, params.source).await? {
-        Some(there) => brought_up_to_date(ctx, tx, there, params).await,
+        Some(there) => brought_up_to_date(ctx, tx, who, there, params).await,
         None => {
             let new = dropped_in(who, params, (own, !own), Origin::DropIn);
-            subscriptions::service::create_in(ctx, tx, new).await.map(|(made, _)| made)
+            subscriptions::service::create_in(ctx, tx, &who.who, new).await.map(|(made, _)| made)
         }
     }
 }
@@ -213,6 +222,7 @@ async fn registered(
 pub(super) async fn brought_up_to_date(
     ctx: &Ctx,
     tx: &WriteTx,
+    who: &Entrant,
     there: Model,
     params: &Params,
 ) -> Result<Model, SubscriptionError> {
@@ -224,7 +234,7 @@ pub(super) async fn brought_up_to_date(
         return Ok(there);
     }
     let changes = Changes { url, api_token, ..Changes::default() };
-    subscriptions::service::modify_in(ctx, tx, &there, changes).await
+    subscriptions::service::modify_in(ctx, tx, &who.who, there, changes).await
 }
 
 /// A subscription as this entry makes it.

@@ -9,6 +9,7 @@ use super::store;
 use crate::{
     changes::{self, rules::unix_day},
     ctx::Ctx,
+    partner_sync::{service::marks_spent_until, store::MarkOf},
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -22,6 +23,7 @@ pub struct Forgotten {
     pub deliveries: u64,
     pub changes: u64,
     pub alerts: u64,
+    pub marks: u64,
 }
 
 /// Forgets what is due; `Idle` also while another replica does. What ends it is gone on with at the next turn.
@@ -35,8 +37,14 @@ pub async fn run_once(ctx: &Ctx, holder: &Holder) -> Result<Turn, DbErr> {
     }
     let forgotten = forget(ctx).await;
     lease::release(db, LEASE_NAME, holder).await?;
-    let Forgotten { answers, deliveries, changes, alerts } = forgotten?;
-    let kinds = [("answers", answers), ("deliveries", deliveries), ("changes", changes), ("alerts", alerts)];
+    let Forgotten { answers, deliveries, changes, alerts, marks } = forgotten?;
+    let kinds = [
+        ("answers", answers),
+        ("deliveries", deliveries),
+        ("changes", changes),
+        ("alerts", alerts),
+        ("marks", marks),
+    ];
     for (kind, rows) in kinds {
         metrics::counter!("callback_forgotten_total", "kind" => kind).increment(rows);
     }
@@ -65,6 +73,7 @@ pub async fn forget(ctx: &Ctx) -> Result<Forgotten, DbErr> {
     {
         forgotten.changes = delete_changes(ctx, horizon).await?;
     }
+    forgotten.marks = delete_marks(ctx, marks_spent_until(&ctx.platform.db, now).await?).await?;
     Ok(forgotten)
 }
 
@@ -112,6 +121,19 @@ async fn delete_changes(ctx: &Ctx, horizon: i64) -> Result<u64, DbErr> {
     while let Some(last) = store::stretch(db, ("order_change", "seq"), after, horizon).await? {
         let tx = db.write_tx_unhurried().await?;
         deleted += store::delete_changes(&tx, after, last, horizon).await?;
+        tx.commit().await?;
+        after = last;
+    }
+    Ok(deleted)
+}
+
+async fn delete_marks(ctx: &Ctx, spent: i64) -> Result<u64, DbErr> {
+    let db = &ctx.platform.db;
+    let mut after = MarkOf { key_id: i64::MIN, channel: 0, source: 0, url_sha256: String::new() };
+    let mut deleted = 0;
+    while let Some(last) = store::marks_ahead(db, &after).await? {
+        let tx = db.write_tx_unhurried().await?;
+        deleted += store::delete_marks(&tx, &after, &last, spent).await?;
         tx.commit().await?;
         after = last;
     }

@@ -1,7 +1,7 @@
 use platform::db::{Db, WriteTx};
-use sea_orm::{DbErr, Value};
+use sea_orm::{DbErr, QueryResult, Value};
 
-use crate::sql;
+use crate::{partner_sync::store::MarkOf, sql};
 
 /// Rows looked at in one transaction.
 const BATCH: usize = 2_000;
@@ -78,6 +78,42 @@ pub async fn delete_changes(tx: &WriteTx, after: i64, until: i64, horizon: i64) 
         AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.change_seq = order_change.seq)
         AND NOT EXISTS (SELECT 1 FROM order_change n WHERE n.number = order_change.number AND n.seq > $3)";
     rows(tx, text.into(), vec![after.into(), until.into(), horizon.into()]).await
+}
+
+/// The key of a mark, by which the table is walked.
+const MARK: &str = "key_id, channel, source, url_sha256";
+
+fn place(mark: &MarkOf) -> [Value; 4] {
+    [mark.key_id.into(), mark.channel.into(), mark.source.into(), mark.url_sha256.as_str().into()]
+}
+
+/// The last of the next [`BATCH`] marks behind `after`; `None` = there are none.
+pub async fn marks_ahead(db: &Db, after: &MarkOf) -> Result<Option<MarkOf>, DbErr> {
+    let text = format!(
+        "SELECT {MARK} FROM (SELECT {MARK} FROM sync_mark WHERE ({MARK}) > ($1, $2, $3, $4)
+            ORDER BY {MARK} LIMIT {BATCH}) AS marks_ahead
+        ORDER BY key_id DESC, channel DESC, source DESC, url_sha256 DESC LIMIT 1"
+    );
+    let rows = sql::query(db.conn(), text, place(after).into()).await?;
+    let read = |row: &QueryResult| {
+        Ok(MarkOf {
+            key_id: row.try_get("", "key_id")?,
+            channel: row.try_get("", "channel")?,
+            source: row.try_get("", "source")?,
+            url_sha256: row.try_get("", "url_sha256")?,
+        })
+    };
+    rows.first().map(read).transpose()
+}
+
+/// Deletes the marks in `(after, last]` that do not reach beyond `spent`. One that a call is moving meanwhile is
+/// looked at again when that call has committed.
+pub async fn delete_marks(tx: &WriteTx, after: &MarkOf, last: &MarkOf, spent: i64) -> Result<u64, DbErr> {
+    let text = format!(
+        "DELETE FROM sync_mark WHERE ({MARK}) > ($1, $2, $3, $4) AND ({MARK}) <= ($5, $6, $7, $8) AND seq <= $9"
+    );
+    let values = place(after).into_iter().chain(place(last)).chain([spent.into()]);
+    rows(tx, text, values.collect()).await
 }
 
 async fn rows(tx: &WriteTx, text: String, values: Vec<Value>) -> Result<u64, DbErr> {

@@ -2,7 +2,10 @@ use std::collections::HashMap;
 
 use actix_web::web::{self, Json};
 use chrono::NaiveDate;
-use platform::http::{ApiError, Body, Fields, FromFields, Query, caller::Identity};
+use platform::{
+    audit::Who,
+    http::{ApiError, Body, Fields, FromFields, Query, caller::Identity},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -156,7 +159,8 @@ async fn lacking(
 ) -> Result<Json<Data<Counted>>, ApiError> {
     let LackWish { subscription_id, date, have, dry_run } = body.into_inner();
     let of = (subscription_id, identity.partner_scope());
-    let (count, has_more) = service::send_lacking(&ctx, of, date, &have, dry_run).await?;
+    let (count, has_more) =
+        service::send_lacking(&ctx, &Who::from(&identity), of, date, &have, dry_run).await?;
     Ok(Json(Data::new(Counted { count, has_more, dry_run })))
 }
 

@@ -1,8 +1,12 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
-use platform::clock;
+use platform::{
+    audit::{self, Change, Who},
+    clock,
+};
 use sea_orm::{ConnectionTrait, DbErr};
+use serde_json::json;
 
 use super::rules::Entry;
 use crate::{
@@ -12,7 +16,10 @@ use crate::{
     },
     ctx::Ctx,
     delivery::{intake::Wanted, recovery},
-    subscriptions::{self, service::SubscriptionError},
+    subscriptions::{
+        self,
+        service::{SubscriptionError, TARGET},
+    },
 };
 
 /// Changes of one partner's day at most.
@@ -76,6 +83,7 @@ pub async fn entries(ctx: &Ctx, partner_id: i64, date: NaiveDate) -> Result<Vec<
 /// whether more are lacking than one call sends.
 pub async fn send_lacking(
     ctx: &Ctx,
+    who: &Who,
     (subscription_id, scope): (i64, Option<i64>),
     date: NaiveDate,
     has: &HashMap<String, i64>,
@@ -98,6 +106,9 @@ pub async fn send_lacking(
     let count = lacking.len();
     if !dry_run {
         let handoff = recovery::replay(ctx, &tx, &row, lacking).await?;
+        let told = json!({ "date": date.to_string(), "count": count, "has_more": more });
+        let change = Change::new("subscription.send_lacking", TARGET, row.id).after(&told);
+        audit::record(&ctx.platform, &tx, who, change).await?;
         tx.commit().await?;
         ctx.engine.accept(handoff);
     }

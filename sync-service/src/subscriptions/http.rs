@@ -298,8 +298,9 @@ async fn add(
         origin: Origin::Api,
         paused: changes.status == Some(SubscriptionStatus::Paused),
     };
-    let (id, secret) = service::create(&ctx, &Who::from(&identity), new).await?;
-    probe_if(&ctx, id, probe).await?;
+    let who = Who::from(&identity);
+    let (id, secret) = service::create(&ctx, &who, new).await?;
+    probe_if(&ctx, &who, id, probe).await?;
     Ok(Json(Data::new(Made { id, secret: secret.expose_secret().to_owned() })))
 }
 
@@ -324,8 +325,9 @@ async fn modify(
     body: Body<Wish>,
 ) -> Result<Json<Data<Id>>, ApiError> {
     let Wish { changes, probe, .. } = body.into_inner();
-    service::modify(&ctx, &Who::from(&identity), *id, identity.partner_scope(), changes).await?;
-    probe_if(&ctx, *id, probe).await?;
+    let who = Who::from(&identity);
+    service::modify(&ctx, &who, *id, identity.partner_scope(), changes).await?;
+    probe_if(&ctx, &who, *id, probe).await?;
     Ok(Json(Data::new(Id { id: *id })))
 }
 
@@ -341,9 +343,9 @@ async fn remove(
 }
 
 /// Probes a receiver whose subscription was just saved; what it finds stands in the subscription.
-async fn probe_if(ctx: &Ctx, id: i64, wanted: bool) -> Result<(), ApiError> {
+async fn probe_if(ctx: &Ctx, who: &Who, id: i64, wanted: bool) -> Result<(), ApiError> {
     if wanted && let Some(row) = store::find(ctx.platform.db.conn(), id, None).await? {
-        trial::probe(ctx, &row).await?;
+        trial::probe(ctx, who, &row).await?;
     }
     Ok(())
 }

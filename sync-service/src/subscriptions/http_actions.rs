@@ -175,7 +175,7 @@ async fn test(
     id: web::Path<i64>,
 ) -> Result<Json<Data<Tried>>, ApiError> {
     let row = found(&ctx, &identity, *id).await?;
-    let exchange = trial::test(&ctx, &row).await?;
+    let exchange = trial::test(&ctx, &Who::from(&identity), &row).await?;
     Ok(Json(Data::new(Tried::new(exchange, ""))))
 }
 
@@ -188,7 +188,7 @@ async fn probe(
     id: web::Path<i64>,
 ) -> Result<Json<Data<Tried>>, ApiError> {
     let row = found(&ctx, &identity, *id).await?;
-    let (result, exchange) = trial::probe(&ctx, &row).await?;
+    let (result, exchange) = trial::probe(&ctx, &Who::from(&identity), &row).await?;
     Ok(Json(Data::new(Tried::new(exchange, result.word()))))
 }
 
@@ -223,7 +223,7 @@ async fn replay(
     let ReplayWish { start, end, dry_run } = body.into_inner();
     let (tz, now) = (ctx.platform.tz, ctx.platform.clock.now_ms());
     let span = (start.map_or(0, |m| m.first_ms(tz)), end.map_or(now, |m| m.last_ms(tz)));
-    let (count, has_more) = recovery::replay_window(&ctx, &row, span, dry_run).await?;
+    let (count, has_more) = recovery::replay_window(&ctx, &Who::from(&identity), &row, span, dry_run).await?;
     Ok(Json(Data::new(Counted { count, has_more, dry_run })))
 }
 

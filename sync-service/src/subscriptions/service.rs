@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What the audit calls them.
-const TARGET: &str = "subscription";
+pub const TARGET: &str = "subscription";
 /// Random bytes of a signing secret.
 const SECRET_BYTES: usize = 32;
 
@@ -110,19 +110,17 @@ pub async fn create(
         return Err(SubscriptionError::NoType);
     }
     let tx = ctx.platform.db.write_tx().await?;
-    let (made, secret) = create_in(ctx, &tx, new).await?;
-    let id = made.id;
-    let change = Change::new("subscription.add", TARGET, id).after(&Subscription::try_from(made)?);
-    audit::record(&ctx.platform, &tx, who, change).await?;
+    let (made, secret) = create_in(ctx, &tx, who, new).await?;
     tx.commit().await?;
     ctx.engine.subscriptions_changed();
-    Ok((id, secret))
+    Ok((made.id, secret))
 }
 
 /// As [`create`], in a transaction of the caller's, who has checked URL and types.
 pub async fn create_in(
     ctx: &Ctx,
     tx: &WriteTx,
+    who: &Who,
     new: NewSubscription,
 ) -> Result<(Model, SecretString), SubscriptionError> {
     let filter = Filter { partner_id: Some(new.partner_id), status: None };
@@ -140,7 +138,11 @@ pub async fn create_in(
         api_token: Set(token.map(|t| seal(sealer, made.id, Sealed::ApiToken, &t)).unwrap_or_default()),
         ..Default::default()
     };
-    Ok((store::update(tx, sealed).await?, secret))
+    let made = store::update(tx, sealed).await?;
+    let change =
+        Change::new("subscription.add", TARGET, made.id).after(&Subscription::try_from(made.clone())?);
+    audit::record(&ctx.platform, tx, who, change).await?;
+    Ok((made, secret))
 }
 
 fn fresh_row(new: NewSubscription, now: i64) -> Result<ActiveModel, DbErr> {
@@ -192,9 +194,7 @@ pub async fn modify(
     }
     let tx = ctx.platform.db.write_tx().await?;
     let there = store::lock(&tx, id, scope).await?.ok_or(SubscriptionError::NotFound)?;
-    let after = modify_in(ctx, &tx, &there, changes).await?;
-    let change = Change::new("subscription.modify", TARGET, id).before(&Subscription::try_from(there)?);
-    audit::record(&ctx.platform, &tx, who, change.after(&Subscription::try_from(after)?)).await?;
+    modify_in(ctx, &tx, who, there, changes).await?;
     tx.commit().await?;
     ctx.engine.subscriptions_changed();
     Ok(())
@@ -204,11 +204,12 @@ pub async fn modify(
 pub async fn modify_in(
     ctx: &Ctx,
     tx: &WriteTx,
-    there: &Model,
+    who: &Who,
+    there: Model,
     changes: Changes,
 ) -> Result<Model, SubscriptionError> {
     let id = there.id;
-    let mut row = touched(there, ctx.platform.clock.now_ms());
+    let mut row = touched(&there, ctx.platform.clock.now_ms());
     if let Some(url) = changes.url {
         row.url = Set(url);
         // Another address deserves a fresh start.
@@ -242,7 +243,12 @@ pub async fn modify_in(
         row.status_reason = Set(String::new());
         fresh_start(&mut row);
     }
-    Ok(store::update(tx, row).await?)
+    let after = store::update(tx, row).await?;
+    let change = Change::new("subscription.modify", TARGET, id)
+        .before(&Subscription::try_from(there)?)
+        .after(&Subscription::try_from(after.clone())?);
+    audit::record(&ctx.platform, tx, who, change).await?;
+    Ok(after)
 }
 
 /// A change of this row that senders will notice.
@@ -276,6 +282,7 @@ pub async fn rotate_secret(
     let (sealer, secret) = (&ctx.platform.sealer, new_secret());
     let tx = ctx.platform.db.write_tx().await?;
     let old = store::lock(&tx, id, scope).await?.ok_or(SubscriptionError::NotFound)?;
+    let before = Subscription::try_from(old.clone())?;
     let keeps = overlap_ms > 0;
     let mut row = ActiveModel {
         secret: Set(seal(sealer, id, Sealed::Secret, &secret)),
@@ -289,7 +296,7 @@ pub async fn rotate_secret(
         row.old_api_token = Set(if keeps { old.api_token } else { String::new() });
     }
     let after = Subscription::try_from(store::update(&tx, row).await?)?;
-    let change = Change::new("subscription.rotate_secret", TARGET, id).after(&after);
+    let change = Change::new("subscription.rotate_secret", TARGET, id).before(&before).after(&after);
     audit::record(&ctx.platform, &tx, who, change).await?;
     tx.commit().await?;
     ctx.engine.subscriptions_changed();

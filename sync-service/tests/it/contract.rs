@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use contracts::routes::{self, Access, ServiceName};
+use contracts::routes::{self, Access, Dialect, Route, ServiceName};
 use reqwest::Method;
+use serde_json::Value;
 use testing::TestBed;
 
 use crate::fixture::Fixture;
@@ -29,6 +30,68 @@ async fn the_openapi_document_and_the_route_table_name_the_same_operations() {
     }
     assert_eq!(documented, table());
     bed.start(service).await;
+    bed.finish().await;
+}
+
+/// What the document says of this answer, references followed; `None` = nothing.
+fn declared<'d>(document: &'d Value, route: &Route, status: u16) -> Option<&'d Value> {
+    let responses = &document["paths"][route.path][route.method.as_str().to_lowercase()]["responses"];
+    let response =
+        responses.get(status.to_string()).or_else(|| responses.get(format!("{}XX", status / 100)))?;
+    let response = resolved(document, response);
+    Some(resolved(document, &response["content"]["application/json"]["schema"]))
+}
+
+fn resolved<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
+    match value["$ref"].as_str() {
+        Some(at) => document.pointer(at.trim_start_matches('#')).unwrap(),
+        None => value,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_is_refused_as_the_document_says() {
+    let bed = TestBed::new().await;
+    let service = sync_service::app::build(&bed.shared).await.unwrap();
+    let document = serde_json::to_value(&service.openapi).unwrap();
+    let app = bed.start(service).await;
+    let mut seen = BTreeSet::new();
+    for route in routes::all().filter(|r| r.service == ServiceName::Sync && r.dialect == Dialect::Admin) {
+        let method: Method = route.method.as_str().parse().unwrap();
+        let operation = &document["paths"][route.path][route.method.as_str().to_lowercase()];
+        let path = |id: &str| {
+            let parts = route.path.split('/').map(|part| if part.starts_with('{') { id } else { part });
+            parts.collect::<Vec<_>>().join("/")
+        };
+        let mut provoked = Vec::new();
+        if route.access != Access::Public {
+            provoked.push((401, app.request(method.clone(), &path("1")).without_gateway()));
+        }
+        if route.path.contains('{') {
+            provoked.push((404, app.request(method.clone(), &path("x"))));
+        }
+        if operation["requestBody"].is_object() {
+            provoked.push((400, app.request(method.clone(), &path("1")).body("application/json", "{")));
+            let compressed = app.request(method.clone(), &path("1")).body("application/json", "{}");
+            provoked.push((415, compressed.header("content-encoding", "gzip")));
+        }
+        for (expected, request) in provoked {
+            let answer = request.send().await;
+            let (status, body) = (answer.status(), answer.json());
+            assert_eq!(status, expected, "{}: {body}", route.name);
+            let schema =
+                declared(&document, route, status).unwrap_or_else(|| panic!("{} {status}", route.name));
+            let body = body.as_object().unwrap();
+            for name in schema["required"].as_array().unwrap() {
+                assert!(body.contains_key(name.as_str().unwrap()), "{} {status} lacks {name}", route.name);
+            }
+            for name in body.keys() {
+                assert!(schema["properties"][name].is_object(), "{} {status} has {name}", route.name);
+            }
+            seen.insert(status);
+        }
+    }
+    assert_eq!(seen, BTreeSet::from([400, 401, 404, 415]));
     bed.finish().await;
 }
 

@@ -4,6 +4,7 @@
 mod actions;
 mod addresses;
 mod alerts;
+mod audit;
 mod bad_input;
 mod claims;
 mod contract;
@@ -11,6 +12,7 @@ mod deliveries;
 mod dialects;
 mod feed;
 mod fixture;
+mod marks;
 mod metrics;
 mod order;
 mod order_callbacks;

@@ -66,7 +66,7 @@ fn partner(f: &Fixture, version: i64) -> PartnerChanged {
 
 impl Fixture {
     /// A fixture whose partner has a login and a key.
-    async fn with_partner(receivers: &[&CallbackReceiver]) -> Self {
+    pub async fn with_partner(receivers: &[&CallbackReceiver]) -> Self {
         let f = Self::new(receivers).await;
         let events = [f.bed.event(&partner(&f, 1)), f.bed.event(&key(12, 1, KEY, open_settings(&f, KEY)))];
         f.bed.publish(&events).await;
@@ -84,7 +84,7 @@ impl Fixture {
     }
 
     /// A call that must succeed, with key and login.
-    async fn sync(&self, query: &str) -> Value {
+    pub async fn sync(&self, query: &str) -> Value {
         let answer = self.get(&format!("key={KEY}&{LOGIN}&{query}")).await;
         assert_eq!((&answer["code"], &answer["msg"]), (&json!(200), &json!("请求成功")), "{answer}");
         answer["data"].clone()
@@ -95,7 +95,8 @@ impl Fixture {
     }
 }
 
-fn orders(data: &Value) -> Vec<(i64, i64)> {
+/// (order, order_seq) of an answer of channel 1.
+pub fn orders(data: &Value) -> Vec<(i64, i64)> {
     let row =
         |o: &Value| (o["number"].as_str().unwrap()[10..].parse().unwrap(), o["order_seq"].as_i64().unwrap());
     data["list"].as_array().unwrap().iter().map(row).collect()

@@ -8,14 +8,18 @@ use crate::fixture::{Fixture, change};
 const DAY_MS: i64 = 86_400_000;
 
 impl Fixture {
-    async fn rows(&self, table: &str) -> i64 {
+    pub async fn rows(&self, table: &str) -> i64 {
         let conn = self.app.db().conn();
         let sql = format!("SELECT count(*) AS n FROM {table}");
         let row = conn.query_one_raw(Statement::from_string(conn.get_database_backend(), sql)).await;
         row.unwrap().unwrap().try_get("", "n").unwrap()
     }
 
-    async fn forget(&self) -> Forgotten {
+    pub async fn run(&self, sql: &str) {
+        self.app.db().conn().execute_unprepared(sql).await.unwrap();
+    }
+
+    pub async fn forget(&self) -> Forgotten {
         jobs::forget(&self.ctx).await.unwrap()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::routes::{self, Access};
+use contracts::routes::{self, Access, Dialect};
 use serde_json::Value;
 use testing::Client;
 
@@ -48,6 +48,29 @@ fn every_route_has_an_operation_and_every_operation_a_route() {
         .map(|key| format!("{key:?}: table {:?}, document {:?}", table.get(key), operations.get(key)))
         .collect();
     assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+/// Every service describes its refusals in the one form they have on the wire.
+#[test]
+fn every_operation_says_how_it_refuses_and_fails() {
+    let document = document();
+    let failure = serde_json::json!({"$ref": "#/components/schemas/Failure"});
+    for route in routes::all().filter(|r| r.dialect == Dialect::Admin) {
+        let operation = &document["paths"][route.path][route.method.as_str().to_lowercase()];
+        let responses = operation["responses"].as_object().unwrap();
+        let mut expected = BTreeSet::from(["4XX", "5XX"]);
+        expected.extend((route.access != Access::Public).then_some("401"));
+        expected.extend(route.needs_permission().then_some("403"));
+        expected.extend(route.path.contains('{').then_some("404"));
+        let missing: Vec<_> = expected.iter().filter(|s| !responses.contains_key(**s)).collect();
+        assert!(missing.is_empty(), "{}: {missing:?}", route.name);
+        for (status, response) in responses.iter().filter(|(status, _)| status.starts_with(['4', '5'])) {
+            let at = response["$ref"].as_str().map(|at| at.trim_start_matches('#'));
+            let response = at.map_or(response, |at| document.pointer(at).unwrap());
+            assert_eq!(response["content"]["application/json"]["schema"], failure, "{} {status}", route.name);
+            assert!(!response["description"].as_str().unwrap().is_empty(), "{} {status}", route.name);
+        }
+    }
 }
 
 /// No route opens without a credential, whatever the client says of itself.

@@ -18,3 +18,4 @@ mod rotate;
 mod start;
 mod story;
 mod system;
+mod timeline;

@@ -59,7 +59,11 @@ fn slots(replicas: usize) -> Vec<Slot> {
         upstreams.push((format!("BAODAN_GATEWAY__UPSTREAMS__{service}"), urls.join(",")));
         slots.extend(replicas);
     }
-    slots.extend((0..replicas).map(|_| Slot { more: upstreams.clone(), ..Slot::new(GATEWAY) }));
+    slots.extend((0..replicas).map(|_| Slot::new(GATEWAY)));
+    // The gateway asks all of them, order-service one of them.
+    for slot in slots.iter_mut().filter(|s| [GATEWAY, "order-service"].contains(&s.binary)) {
+        slot.more.clone_from(&upstreams);
+    }
     slots
 }
 
@@ -103,9 +107,19 @@ impl System {
 
     /// SIGTERM to one process, which must end in order; then it is started again.
     pub async fn restart(&mut self, index: usize) {
+        self.end(index).await;
+        self.begin(index).await;
+    }
+
+    /// SIGTERM to one process, which must end in order.
+    pub async fn end(&mut self, index: usize) {
         let process = &mut self.processes[index];
         let status = process.terminate().await;
         assert!(status.success(), "{} ended with {status}:\n{}", process.name(), process.log());
+    }
+
+    /// Starts the process again that was ended.
+    pub async fn begin(&mut self, index: usize) {
         self.processes[index] = self.spawn(index);
         self.until_ready(index).await;
     }

@@ -1,5 +1,6 @@
 //! The HTTP pieces every service and the gateway share: the request's context, errors in three wire
-//! dialects, typed reading of bodies and queries, idempotency, the caller, the outgoing client.
+//! dialects, typed reading of bodies and queries, idempotency, the caller, the outgoing client,
+//! questions inside the house, failures in OpenAPI.
 //!
 //! Deliberately absent: routes, business rules, and any trust in a client's header (see `caller`).
 
@@ -11,6 +12,8 @@ pub mod error;
 pub mod fields;
 pub mod form;
 pub mod idempotency;
+pub mod internal;
+pub mod openapi;
 mod render;
 pub mod values;
 

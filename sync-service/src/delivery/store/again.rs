@@ -22,6 +22,9 @@ pub struct Again {
     pub order_seq: i64,
     /// Its state in the queue; `None` = finished.
     pub state: Option<i16>,
+    /// As [`Status`].
+    pub status: i16,
+    pub tries: i32,
 }
 
 impl Again {
@@ -50,7 +53,8 @@ pub async fn again(tx: &WriteTx, ids: &[i64], scope: Option<i64>) -> Result<Vec<
     // A pushed batch stands in the line of its address; see partner_sync.
     let sql = format!(
         "SELECT d.id, d.subscription_id, d.change_seq, COALESCE(c.order_id, -d.subscription_id) AS order_id,
-            COALESCE(c.order_seq, -d.change_seq) AS order_seq, q.state
+            COALESCE(c.order_seq, -d.change_seq) AS order_seq, q.state,
+            d.status, d.tries
         FROM {from} JOIN delivery d ON d.id = r.v
         JOIN subscription s ON s.id = d.subscription_id AND s.deleted_at = 0
         LEFT JOIN order_change c ON c.seq = d.change_seq LEFT JOIN delivery_queue q ON q.delivery_id = d.id
@@ -66,6 +70,8 @@ pub async fn again(tx: &WriteTx, ids: &[i64], scope: Option<i64>) -> Result<Vec<
                 order_id: row.try_get("", "order_id")?,
                 order_seq: row.try_get("", "order_seq")?,
                 state: row.try_get("", "state")?,
+                status: row.try_get("", "status")?,
+                tries: row.try_get("", "tries")?,
             })
         })
         .collect()

@@ -12,6 +12,7 @@ use std::{
 use actix_http::ServiceConfig;
 use bytes::BytesMut;
 use contracts::routes::ServiceName;
+use platform::settings::UpstreamAddress;
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -19,7 +20,6 @@ use tokio::{
 };
 
 use super::{failure::Failure, replicas::Replicas};
-use platform::settings::UpstreamAddress;
 
 /// Connections of one worker to one service at the most.
 const MAX_CONNECTIONS: usize = 1024;

@@ -16,6 +16,7 @@ use platform::{
     http::{OutgoingSettings, outgoing},
     lifecycle::{Turn, Worker},
     service::StartError,
+    settings::UpstreamAddress,
 };
 
 use crate::config::Upstream;

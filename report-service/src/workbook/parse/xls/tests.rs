@@ -36,11 +36,7 @@ fn workbook() -> Vec<u8> {
     put(&mut stream, record::RK, &[at(0, 0), (100_u32 << 2 | 2).to_le_bytes().to_vec()].concat());
     put(&mut stream, record::RK, &[at(0, 1), (150_u32 << 2 | 3).to_le_bytes().to_vec()].concat());
     let half = ((0.5_f64.to_bits() >> 32) as u32).to_le_bytes();
-    put(
-        &mut stream,
-        record::MUL_RK,
-        &[&[0, 0, 2, 0, 0, 0], &half[..], &[0, 0], &half[..], &[3, 0]].concat(),
-    );
+    put(&mut stream, record::MUL_RK, &[&[0, 0, 2, 0, 0, 0], &half[..], &[0, 0], &half[..], &[3, 0]].concat());
     let text_result = [0, 0, 0, 0, 0, 0, 0xFF, 0xFF];
     put(&mut stream, record::FORMULA, &[at(0, 4), text_result.to_vec(), vec![0; 8]].concat());
     put(&mut stream, record::STRING, &[2, 0, 0, b'o', b'k']);

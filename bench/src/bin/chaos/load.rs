@@ -164,7 +164,8 @@ async fn supply(trade: Trade, under_way: Arc<Semaphore>, stop: CancellationToken
             trade.ledger.accepted_from_supplier(id);
             let trade = trade.clone();
             beside(&under_way, async move {
-                let query = format!("a=edit&order_id={id}&now_num=100&end_num=100&order_state=ywc");
+                let query =
+                    format!("a=edit&goods_id={goods}&order_id={id}&now_num=100&end_num=100&order_state=ywc");
                 if trade.shop.entry(&query, &trade.key).await.is_ok() {
                     trade.ledger.accepted_from_supplier(id);
                 }

@@ -12,7 +12,8 @@ use libfuzzer_sys::fuzz_target;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 /// The good ones; the seeds hold the same under the same names.
-const PARTS: [(&str, &str); 5] = [
+const PARTS: [(&str, &str); 6] = [
+    ("_rels/.rels", include_str!("../corpus/xlsx_part/root")),
     ("xl/worksheets/sheet1.xml", include_str!("../corpus/xlsx_part/sheet")),
     ("xl/sharedStrings.xml", include_str!("../corpus/xlsx_part/strings")),
     ("xl/workbook.xml", include_str!("../corpus/xlsx_part/workbook")),

@@ -9,6 +9,7 @@ mod repeats;
 mod reports;
 mod sheets;
 mod storage;
+mod undo_race;
 mod whitelist;
 mod workbook;
 

@@ -20,7 +20,7 @@ async fn upload(app: &App, path: &str, name: &str, file: &[u8]) -> Answer {
     app.post(path).body(kind, body).as_account(3, "导入人").send().await
 }
 
-async fn import(app: &App, report: i64, name: &str, file: &[u8]) -> Value {
+pub async fn import(app: &App, report: i64, name: &str, file: &[u8]) -> Value {
     let path = format!("/api/report/{report}/excel");
     let answer = upload(app, &path, name, file).await.expect_status(200).json();
     assert_eq!(answer["status"], 0);

@@ -20,7 +20,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     page_map::{BUCKET, PageMap},
-    store_list::{self as store, Narrow, Rows, Stretch, TradeBy},
+    store_list::{self as store, Narrow, Rows, Stretch},
 };
 use crate::{entities::orders, wire::Paging};
 
@@ -51,7 +51,10 @@ pub struct Found {
 /// Finds pages. Cheap to clone; clones share the maps.
 #[derive(Clone)]
 pub struct Pages {
+    /// For what counts many orders.
     db: Db,
+    /// For pages.
+    kept: Db,
     clock: Clock,
     slots: Cache<Narrow, Arc<Slot>>,
 }
@@ -84,9 +87,11 @@ impl Slot {
 }
 
 impl Pages {
-    pub fn new(db: Db, clock: Clock) -> Self {
+    /// # Errors
+    /// The database's URL cannot be understood.
+    pub async fn new(db: Db, clock: Clock) -> Result<Self, DbErr> {
         let slots = Cache::builder().max_capacity(MAPS).time_to_live(RENEW).build();
-        Self { db, clock, slots }
+        Ok(Self { kept: db.keeping_plans().await?, db, clock, slots })
     }
 
     /// A page of the orders of `of` that `narrow` leaves, newest first, and how many there are.
@@ -95,25 +100,10 @@ impl Pages {
     /// The database.
     pub async fn page(&self, narrow: &Narrow, of: Stretch, paging: Paging) -> Result<Found, DbErr> {
         let (offset, limit) = (signed(paging.offset()), signed(paging.limit));
-        if !self.slots.contains_key(narrow) {
-            let (by, few) =
-                if narrow.trade.is_empty() { (TradeBy::Row, FEW) } else { (TradeBy::Index, FEW_BY_TRADE) };
-            // What lies beyond is not worth a look yet.
-            let limit = if offset < few { limit } else { 0 };
-            // By the index the rows cost as much as the count, so the count comes first and alone.
-            let first = if by == TradeBy::Index { 0 } else { limit };
-            let none = Stretch { from: 0, below: 0 };
-            let rows = Rows { of, skip: offset, limit: first };
-            let (mut counts, mut rows) =
-                store::counted_page(self.db.conn(), narrow, by, [of, none], few + 1, rows).await?;
-            if counts[0] <= few {
-                if by == TradeBy::Index && offset < counts[0] {
-                    let wanted = Rows { of, skip: offset, limit };
-                    (counts, rows) =
-                        store::counted_page(self.db.conn(), narrow, by, [of, none], few + 1, wanted).await?;
-                }
-                return Ok(Found { total: counts[0].unsigned_abs(), rows });
-            }
+        if !self.slots.contains_key(narrow)
+            && let Some(found) = self.page_of_few(narrow, of, offset, limit).await?
+        {
+            return Ok(found);
         }
         self.page_of_many(narrow, of, offset, limit).await
     }
@@ -126,6 +116,28 @@ impl Pages {
         Ok(self.page(narrow, of, Paging { page: 1, limit: 0 }).await?.total)
     }
 
+    /// `None`: there are too many to do without a map.
+    async fn page_of_few(
+        &self,
+        narrow: &Narrow,
+        of: Stretch,
+        skip: i64,
+        limit: i64,
+    ) -> Result<Option<Found>, DbErr> {
+        let few = if narrow.trade.is_empty() { FEW } else { FEW_BY_TRADE };
+        // What lies beyond is not worth a look yet.
+        let rows = Rows { of, skip, limit: if skip < few { limit } else { 0 } };
+        let (total, rows) = if narrow.trade.is_empty() {
+            let none = Stretch { from: 0, below: 0 };
+            let ([total, _], rows) =
+                store::counted_page(&self.kept, narrow, [of, none], few + 1, rows).await?;
+            (total, rows)
+        } else {
+            store::counted_page_by_trade(&self.kept, narrow, few + 1, rows).await?
+        };
+        Ok((total <= few).then(|| Found { total: total.unsigned_abs(), rows }))
+    }
+
     async fn page_of_many(
         &self,
         narrow: &Narrow,
@@ -133,7 +145,6 @@ impl Pages {
         offset: i64,
         limit: i64,
     ) -> Result<Found, DbErr> {
-        let conn = self.db.conn();
         let known = self.fresh(narrow).await?;
         // Where the page ends at the latest, given the rank of what comes before it: the months below are left alone.
         let within = |of: Stretch, rank: i64| Stretch {
@@ -145,7 +156,7 @@ impl Pages {
         let counts = [end, start].map(|r| Stretch { from: r.from, below: r.below });
         let mut wanted = Rows { of: within(of, end.base), skip: offset, limit: if near { limit } else { 0 } };
         let (counts, mut rows) =
-            store::counted_page(conn, narrow, TradeBy::Row, counts, i64::MAX, wanted).await?;
+            store::counted_page(&self.kept, narrow, counts, i64::MAX, wanted).await?;
         let (end, start) = (end.base + counts[0], start.base + counts[1]);
         let total = (end - start).max(0);
         if !near && offset < total {
@@ -155,12 +166,12 @@ impl Pages {
                 }
                 _ => Rows { of: within(of, end), skip: offset, limit },
             };
-            rows = store::page(conn, narrow, wanted).await?;
+            rows = store::page(&self.kept, narrow, wanted).await?;
         }
         // Some have left the filter since they were counted: the page reaches further down than thought.
         if wanted.of.from > of.from && signed(rows.len() as u64) < limit.min(total - offset) {
             wanted.of.from = of.from;
-            rows = store::page(conn, narrow, wanted).await?;
+            rows = store::page(&self.kept, narrow, wanted).await?;
         }
         Ok(Found { total: total.unsigned_abs(), rows })
     }
@@ -196,19 +207,18 @@ impl Pages {
         now: i64,
     ) -> Result<(), DbErr> {
         let begun = Instant::now();
-        let conn = self.db.conn();
         // The last bucket is not full: it is counted again with what follows.
         known.map.cut(known.open_from.min(known.map.covered() - 1));
         // Asked before the counting, for the next time.
         known.open_from = match narrow.changes() {
             Changes::Never => i64::MAX,
-            Changes::WhileUnpaid => store::oldest_unpaid(conn).await?.unwrap_or(i64::MAX),
+            Changes::WhileUnpaid => store::oldest_unpaid(&self.db).await?.unwrap_or(i64::MAX),
             Changes::Always => 0,
         };
         let below = ids::floor_at(now - MARGIN_MS);
         while known.map.covered() < below {
             let of = Stretch { from: known.map.covered(), below };
-            let buckets = store::buckets(conn, narrow, of, BUCKET, STEP).await?;
+            let buckets = store::buckets(&self.db, narrow, of, BUCKET, STEP).await?;
             let counted: i64 = buckets.iter().map(|b| b.n).sum();
             let full = buckets.last().filter(|_| counted >= STEP).map(|b| b.last + 1);
             known.map.extend(&buckets, full.unwrap_or(below));

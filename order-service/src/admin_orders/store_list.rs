@@ -1,7 +1,9 @@
 //! The queries of the lists. States stand in them as literals, so that every plan is made for its own filter;
-//! each has an index that brings its orders by id.
+//! each has an index that brings its orders by id. Pages are read where plans are kept
+//! ([`Db::keeping_plans`]): their statements are written so that one plan serves all values.
 
-use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult, Statement, Value};
+use platform::db::Db;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, Statement, Value};
 
 use super::page_map::Bucket;
 use crate::entities::orders;
@@ -27,15 +29,6 @@ pub struct Stretch {
     pub below: i64,
 }
 
-/// How orders with a payment's number are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TradeBy {
-    /// By the index of numbers, then sorted: for few.
-    Index,
-    /// Row by row, newest first: for so many that the next one is never far.
-    Row,
-}
-
 /// Rows of a page: `limit` orders after `skip` newer ones.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows {
@@ -44,11 +37,26 @@ pub struct Rows {
     pub limit: i64,
 }
 
+/// How orders with a payment's number are found.
+#[derive(Debug, Clone, Copy)]
+enum Trade {
+    /// By the index of numbers: for few.
+    ByIndex,
+    /// Row by row, newest first: for so many that the next one is never far.
+    ByRow,
+}
+
+/// A statement being written.
 struct Sql {
+    backend: DbBackend,
     values: Vec<Value>,
 }
 
 impl Sql {
+    fn of(db: &Db) -> Self {
+        Self { backend: db.conn().get_database_backend(), values: Vec::new() }
+    }
+
     fn bind(&mut self, value: impl Into<Value>) -> String {
         self.values.push(value.into());
         format!("${}", self.values.len())
@@ -60,7 +68,7 @@ impl Sql {
         format!("{column} >= {low} AND {column} < {high}")
     }
 
-    fn condition(&mut self, narrow: &Narrow, by: TradeBy, of: Stretch) -> String {
+    fn condition(&mut self, narrow: &Narrow, trade: Trade, of: Stretch) -> String {
         let (from, below) = (self.bind(of.from), self.bind(of.below));
         let mut text = format!("id >= {from} AND id < {below}");
         if let Some(id) = narrow.customer_id {
@@ -73,15 +81,15 @@ impl Sql {
             text += &format!(" AND usage = {} AND usage > 0", narrow.usage);
         }
         if !narrow.trade.is_empty() {
-            text += &match by {
-                TradeBy::Index => {
+            text += &match trade {
+                Trade::ByIndex => {
                     format!(
                         " AND third_trade_num <> '' AND {}",
                         self.begins("third_trade_num", &narrow.trade)
                     )
                 }
                 // Not the column itself, so that its index is out of the question.
-                TradeBy::Row => format!(" AND {}", self.begins("(third_trade_num || '')", &narrow.trade)),
+                Trade::ByRow => format!(" AND {}", self.begins("(third_trade_num || '')", &narrow.trade)),
             };
         }
         if !narrow.number.is_empty() {
@@ -90,28 +98,35 @@ impl Sql {
         text
     }
 
-    fn count(&mut self, narrow: &Narrow, by: TradeBy, of: Stretch, most: i64) -> String {
-        let condition = self.condition(narrow, by, of);
+    fn count(&mut self, narrow: &Narrow, of: Stretch, most: i64) -> String {
+        let condition = self.condition(narrow, Trade::ByRow, of);
         let most = self.bind(most);
         format!("(SELECT count(*) FROM (SELECT 1 AS one FROM orders WHERE {condition} LIMIT {most}) AS x)")
     }
 
-    /// The ids of the page come from an index alone; only its own rows are fetched.
-    fn rows(&mut self, narrow: &Narrow, by: TradeBy, rows: Rows) -> String {
-        let condition = self.condition(narrow, by, rows.of);
+    fn rows(&mut self, narrow: &Narrow, rows: Rows) -> String {
+        let condition = self.condition(narrow, Trade::ByRow, rows.of);
+        self.rows_out_of(&format!("orders WHERE {condition}"), rows)
+    }
+
+    /// The ids of the page come out of `source`, by an index alone; only its own rows are fetched.
+    fn rows_out_of(&mut self, source: &str, rows: Rows) -> String {
         let (limit, skip) = (self.bind(rows.limit), self.bind(rows.skip));
-        // The same stretch for the rows themselves, so that other months are not even planned for.
+        let ids = format!("(SELECT id FROM {source} ORDER BY id DESC LIMIT {limit} OFFSET {skip}) AS p");
+        // The same stretch for the rows themselves, so that other months are left alone.
         let (from, below) = (self.bind(rows.of.from), self.bind(rows.of.below));
-        let source = match by {
-            TradeBy::Index => format!(
-                "(WITH m AS MATERIALIZED (SELECT id FROM orders WHERE {condition}) SELECT id FROM m) AS y"
+        let within = format!("id = p.id AND id >= {from} AND id < {below}");
+        match self.backend {
+            // LIMIT keeps it one probe an id: a plan made for no values in particular would rather read the stretch.
+            DbBackend::Postgres => format!(
+                "SELECT o.* FROM {ids} CROSS JOIN LATERAL (SELECT * FROM orders WHERE {within} LIMIT 1) AS o"
             ),
-            TradeBy::Row => format!("orders WHERE {condition}"),
-        };
-        format!(
-            "SELECT o.* FROM (SELECT id FROM {source} ORDER BY id DESC LIMIT {limit} OFFSET {skip}) AS p
-                JOIN orders AS o ON o.id = p.id AND o.id >= {from} AND o.id < {below}"
-        )
+            _ => format!("SELECT o.* FROM {ids} JOIN orders AS o ON o.{within}"),
+        }
+    }
+
+    fn statement(self, text: String) -> Statement {
+        Statement::from_sql_and_values(self.backend, text, self.values)
     }
 }
 
@@ -119,25 +134,52 @@ impl Sql {
 ///
 /// # Errors
 /// The database.
-pub async fn counted_page<C: ConnectionTrait>(
-    conn: &C,
+pub async fn counted_page(
+    db: &Db,
     narrow: &Narrow,
-    by: TradeBy,
     counts: [Stretch; 2],
     most: i64,
     rows: Rows,
 ) -> Result<([i64; 2], Vec<orders::Model>), DbErr> {
-    let mut sql = Sql { values: Vec::new() };
+    let mut sql = Sql::of(db);
     let [a, b] = counts.map(|of| {
-        if of.from < of.below { sql.count(narrow, by, of, most) } else { "CAST(0 AS BIGINT)".to_owned() }
+        if of.from < of.below { sql.count(narrow, of, most) } else { "CAST(0 AS BIGINT)".to_owned() }
     });
-    let page = sql.rows(narrow, by, rows);
+    let page = sql.rows(narrow, rows);
     let text = format!(
         "SELECT k.count_a, k.count_b, o.* FROM (SELECT {a} AS count_a, {b} AS count_b) AS k
             LEFT JOIN ({page}) AS o ON true ORDER BY o.id DESC"
     );
-    let statement = Statement::from_sql_and_values(conn.get_database_backend(), text, sql.values);
-    let found = conn.query_all_raw(statement).await?;
+    counted(db, sql.statement(text)).await
+}
+
+/// As [`counted_page`] with one count, where the payment's number finds the orders: its index brings them unsorted,
+/// so all of them are collected, `most` at the most. The page is right if fewer were.
+///
+/// # Errors
+/// The database.
+pub async fn counted_page_by_trade(
+    db: &Db,
+    narrow: &Narrow,
+    most: i64,
+    rows: Rows,
+) -> Result<(i64, Vec<orders::Model>), DbErr> {
+    let mut sql = Sql::of(db);
+    let condition = sql.condition(narrow, Trade::ByIndex, rows.of);
+    let most = sql.bind(most);
+    let page = sql.rows_out_of("m", rows);
+    let text = format!(
+        "WITH m AS MATERIALIZED (SELECT id FROM orders WHERE {condition} LIMIT {most})
+         SELECT k.count_a, k.count_b, o.* FROM
+            (SELECT (SELECT count(*) FROM m) AS count_a, CAST(0 AS BIGINT) AS count_b) AS k
+            LEFT JOIN ({page}) AS o ON true ORDER BY o.id DESC"
+    );
+    let ([count, _], orders) = counted(db, sql.statement(text)).await?;
+    Ok((count, orders))
+}
+
+async fn counted(db: &Db, statement: Statement) -> Result<([i64; 2], Vec<orders::Model>), DbErr> {
+    let found = db.conn().query_all_raw(statement).await?;
     let counts = match found.first() {
         Some(row) => [row.try_get("", "count_a")?, row.try_get("", "count_b")?],
         None => [0, 0],
@@ -159,45 +201,41 @@ fn order(row: &QueryResult) -> Option<Result<orders::Model, DbErr>> {
 ///
 /// # Errors
 /// The database.
-pub async fn page<C: ConnectionTrait>(
-    conn: &C,
-    narrow: &Narrow,
-    rows: Rows,
-) -> Result<Vec<orders::Model>, DbErr> {
-    let mut sql = Sql { values: Vec::new() };
-    let text = format!("{} ORDER BY o.id DESC", sql.rows(narrow, TradeBy::Row, rows));
-    let statement = Statement::from_sql_and_values(conn.get_database_backend(), text, sql.values);
-    conn.query_all_raw(statement).await?.iter().map(|row| orders::Model::from_query_result(row, "")).collect()
+pub async fn page(db: &Db, narrow: &Narrow, rows: Rows) -> Result<Vec<orders::Model>, DbErr> {
+    let mut sql = Sql::of(db);
+    let text = format!("{} ORDER BY o.id DESC", sql.rows(narrow, rows));
+    let found = db.conn().query_all_raw(sql.statement(text)).await?;
+    found.iter().map(|row| orders::Model::from_query_result(row, "")).collect()
 }
 
 /// The first `most` orders of a stretch in buckets of `size`, oldest first.
 ///
 /// # Errors
 /// The database.
-pub async fn buckets<C: ConnectionTrait>(
-    conn: &C,
+pub async fn buckets(
+    db: &Db,
     narrow: &Narrow,
     of: Stretch,
     size: i64,
     most: i64,
 ) -> Result<Vec<Bucket>, DbErr> {
-    let mut sql = Sql { values: Vec::new() };
-    let condition = sql.condition(narrow, TradeBy::Row, of);
+    let mut sql = Sql::of(db);
+    let condition = sql.condition(narrow, Trade::ByRow, of);
     let (size, most) = (sql.bind(size), sql.bind(most));
     let text = format!(
         "SELECT min(id) AS first, max(id) AS last, count(*) AS n FROM (
             SELECT id, row_number() OVER (ORDER BY id) AS r FROM orders WHERE {condition} ORDER BY id LIMIT {most}
          ) AS t GROUP BY (r - 1) / {size} ORDER BY 1"
     );
-    let statement = Statement::from_sql_and_values(conn.get_database_backend(), text, sql.values);
-    Bucket::find_by_statement(statement).all(conn).await
+    Bucket::find_by_statement(sql.statement(text)).all(db.conn()).await
 }
 
 /// The oldest order whose payment state can still change. One probe of `orders_state`.
 ///
 /// # Errors
 /// The database.
-pub async fn oldest_unpaid<C: ConnectionTrait>(conn: &C) -> Result<Option<i64>, DbErr> {
+pub async fn oldest_unpaid(db: &Db) -> Result<Option<i64>, DbErr> {
+    let conn = db.conn();
     let sql = "SELECT id FROM orders WHERE state = 1 ORDER BY id LIMIT 1";
     let row = conn.query_one_raw(Statement::from_string(conn.get_database_backend(), sql)).await?;
     row.map(|row| row.try_get("", "id")).transpose()

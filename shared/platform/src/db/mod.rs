@@ -29,45 +29,20 @@ pub struct Db {
     /// One writer at a time on SQLite, first come first served: its own busy handler is neither fair nor quick.
     writer: Option<Arc<Mutex<()>>>,
     outbox_filled: Arc<Notify>,
-    max_connections: u32,
+    settings: Arc<DatabaseSettings>,
 }
 
 impl Db {
     /// Opens the pool; `settings.url` is the one of this service already (see [`DatabaseSettings::for_service`]).
     pub async fn connect(settings: &DatabaseSettings, plans: Plans) -> Result<Self, DbErr> {
-        let url = settings.expose_url();
-        let sqlite = url.starts_with("sqlite:");
-        let max_connections = settings.max_connections.min(if sqlite { 8 } else { u32::MAX });
-        let mut options = ConnectOptions::new(url);
-        options
-            .max_connections(max_connections)
-            .min_connections(1)
-            .connect_timeout(Duration::from_secs(settings.connect_timeout_seconds))
-            .acquire_timeout(Duration::from_secs(settings.acquire_timeout_seconds))
-            .test_before_acquire_if_idle_for(Duration::from_secs(2))
-            .sqlx_logging(false);
-        if sqlite {
-            options.map_sqlx_sqlite_opts(|o| {
-                use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-                o.create_if_missing(true)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Full)
-                    .busy_timeout(Duration::from_secs(10))
-                    .foreign_keys(true)
-                    .pragma("cache_size", "-4000")
-            });
-        } else if let Some(schema) = &settings.schema {
-            options.set_schema_search_path(schema.clone());
-        }
-        if settings.stays_on_this_machine() {
-            options.map_sqlx_postgres_opts(|o| o.ssl_mode(sqlx::postgres::PgSslMode::Disable));
-        }
-        if !sqlite {
-            set_at_start(&mut options, settings.schema.as_deref(), plans);
-        }
-        let mut conn = Database::connect(options).await?;
-        let statements = metrics::counter!("db_statements_total");
-        conn.set_metric_callback(move |_| statements.increment(1));
+        let sqlite = settings.is_sqlite();
+        let settings = DatabaseSettings {
+            max_connections: settings.max_connections.min(if sqlite { 8 } else { u32::MAX }),
+            ..settings.clone()
+        };
+        let mut options = options(&settings, plans);
+        options.min_connections(1);
+        let conn = open(options).await?;
         if let (false, Some(schema)) = (sqlite, &settings.schema) {
             // One implicit transaction: IF NOT EXISTS alone fails for replicas that start together.
             let sql = format!(
@@ -79,8 +54,26 @@ impl Db {
             conn,
             writer: sqlite.then(|| Arc::new(Mutex::new(()))),
             outbox_filled: Arc::new(Notify::new()),
-            max_connections,
+            settings: Arc::new(settings),
         })
+    }
+
+    /// The same database through connections of its own, at most a quarter more, opened when they are needed. Their
+    /// statements are planned once and never for their values: planning one that reads many months of a table takes
+    /// several times as long as running it. Only for statements whose best plan is the same for all values, with
+    /// what an index is made for (states, partial conditions) as literals in their text. On SQLite, this one itself.
+    ///
+    /// # Errors
+    /// The URL cannot be understood; nothing is reached yet.
+    pub async fn keeping_plans(&self) -> Result<Self, DbErr> {
+        if !self.is_postgres() {
+            return Ok(self.clone());
+        }
+        let max_connections = (self.settings.max_connections / 4).max(1);
+        let settings = DatabaseSettings { max_connections, ..self.settings.as_ref().clone() };
+        let mut options = options(&settings, Plans::Kept);
+        options.min_connections(0).connect_lazy(true);
+        Ok(Self { conn: open(options).await?, settings: Arc::new(settings), ..self.clone() })
     }
 
     /// As [`Db::connect`], trying again for a while: after a power cut, or in a fresh cluster, the database comes up
@@ -145,13 +138,50 @@ impl Db {
         let idle = u32::try_from(idle).unwrap_or(open);
         metrics::gauge!("db_connections_open", "service" => service).set(open);
         metrics::gauge!("db_connections_used", "service" => service).set(open.saturating_sub(idle));
-        metrics::gauge!("db_connections_max", "service" => service).set(self.max_connections);
+        metrics::gauge!("db_connections_max", "service" => service).set(self.settings.max_connections);
     }
 
     /// Closes the pool; open transactions are waited for.
     pub async fn close(&self) -> Result<(), DbErr> {
         self.conn.clone().close().await
     }
+}
+
+fn options(settings: &DatabaseSettings, plans: Plans) -> ConnectOptions {
+    let mut options = ConnectOptions::new(settings.expose_url());
+    options
+        .max_connections(settings.max_connections)
+        .connect_timeout(Duration::from_secs(settings.connect_timeout_seconds))
+        .acquire_timeout(Duration::from_secs(settings.acquire_timeout_seconds))
+        .test_before_acquire_if_idle_for(Duration::from_secs(2))
+        .sqlx_logging(false);
+    if settings.is_sqlite() {
+        options.map_sqlx_sqlite_opts(|o| {
+            use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+            o.create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(Duration::from_secs(10))
+                .foreign_keys(true)
+                .pragma("cache_size", "-4000")
+        });
+        return options;
+    }
+    if let Some(schema) = &settings.schema {
+        options.set_schema_search_path(schema.clone());
+    }
+    if settings.stays_on_this_machine() {
+        options.map_sqlx_postgres_opts(|o| o.ssl_mode(sqlx::postgres::PgSslMode::Disable));
+    }
+    set_at_start(&mut options, settings.schema.as_deref(), plans);
+    options
+}
+
+async fn open(options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
+    let mut conn = Database::connect(options).await?;
+    let statements = metrics::counter!("db_statements_total");
+    conn.set_metric_callback(move |_| statements.increment(1));
+    Ok(conn)
 }
 
 /// What every connection to PostgreSQL begins with. This callback takes the place of the library's own, which sets
@@ -162,9 +192,11 @@ fn set_at_start(options: &mut ConnectOptions, schema: Option<&str>, plans: Plans
     if let Some(schema) = schema {
         sql += &format!("; SET search_path = \"{schema}\"");
     }
-    if plans == Plans::ByKey {
-        sql += "; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
-    }
+    sql += match plans {
+        Plans::Free => "",
+        Plans::ByKey => "; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off",
+        Plans::Kept => "; SET plan_cache_mode = force_generic_plan",
+    };
     options.map_sqlx_postgres_pool_opts(move |pool| {
         let sql = sql.clone();
         pool.after_connect(move |conn, _| {

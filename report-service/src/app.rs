@@ -26,6 +26,8 @@ pub struct Ctx {
     pub storage: Storage,
     /// Wakes the importer.
     pub imports: Arc<Notify>,
+    /// Wakes the teller of what imports brought.
+    pub untold: Arc<Notify>,
     /// Workbooks read at a time.
     pub readers: Arc<Semaphore>,
     /// Workbooks written at a time.
@@ -79,6 +81,7 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
     let ctx = Ctx {
         storage: Storage::new(&shared.settings)?,
         imports: Arc::default(),
+        untold: Arc::default(),
         readers: Arc::new(Semaphore::new(WORKBOOKS)),
         writers: Arc::new(Semaphore::new(WORKBOOKS)),
         platform,
@@ -109,7 +112,11 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
             subscribers::events::Customers,
         ),
     ];
-    let workers =
-        vec![reports::jobs::publisher(&ctx), workbook::jobs::importer(&ctx), workbook::jobs::cleaner(&ctx)];
+    let workers = vec![
+        reports::jobs::publisher(&ctx),
+        workbook::jobs::importer(&ctx),
+        workbook::jobs::teller(&ctx),
+        workbook::jobs::cleaner(&ctx),
+    ];
     Ok(Service::new(&ctx.platform, ApiDoc::openapi(), configure, consumers, workers))
 }

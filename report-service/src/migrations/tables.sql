@@ -67,11 +67,14 @@ CREATE TABLE white_list_import (
     -- The entries it made lie between these ids; 0 = none yet.
     first_id BIGINT NOT NULL,
     last_id BIGINT NOT NULL,
+    -- Its entries from this id on are not told to others yet; 0 = all are.
+    untold_from BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     finished_at BIGINT NOT NULL
 );
 CREATE INDEX white_list_import_report ON white_list_import (report_id, id);
 CREATE INDEX white_list_import_running ON white_list_import (id) WHERE state = 'running';
+CREATE INDEX white_list_import_untold ON white_list_import (id) WHERE untold_from > 0;
 
 -- Judged rows of a large import that wait for their turn.
 CREATE TABLE white_list_import_batch (

@@ -89,7 +89,8 @@ pub async fn add(
 }
 
 /// Adds those entries of an import whose mobile the report does not have yet, none of which stands in `entries` twice;
-/// answers their ids. The import itself is audited, not each of its rows.
+/// answers their ids. The import itself is audited, not each of its rows, and it tells of them when it has ended
+/// (`workbook::service_tell`).
 pub async fn add_fresh(
     platform: &Platform,
     tx: &WriteTx,
@@ -97,13 +98,9 @@ pub async fn add_fresh(
     entries: &[NewEntry],
 ) -> Result<Vec<i64>, DbErr> {
     let ids = platform.ids.batch(entries.len());
-    let mut rows: Vec<Row<'_>> = ids.iter().zip(entries).map(|(id, e)| row(*id, e)).collect();
+    let rows: Vec<Row<'_>> = ids.iter().zip(entries).map(|(id, e)| row(*id, e)).collect();
     let mut fresh = store::insert_fresh(tx, origin, &rows).await?;
     fresh.sort_unstable();
-    if fresh.len() < rows.len() {
-        rows.retain(|row| fresh.binary_search(&row.id).is_ok());
-    }
-    announce(platform, tx, rows.iter().map(|r| added(origin, r)).collect()).await?;
     Ok(fresh)
 }
 

@@ -1,4 +1,4 @@
-//! Large imports, batch by batch, and the forgetting of old refused rows.
+//! Large imports, batch by batch, the telling of what they brought, and the forgetting of old refused rows.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use super::{
     service::WorkbookError,
     service_job::{self, Ahead},
-    store,
+    service_tell, store,
 };
 use crate::app::Ctx;
 
@@ -39,6 +39,21 @@ pub async fn run_once(ctx: &Ctx, ahead: &mut Ahead) -> Result<Turn, WorkbookErro
         return Ok(Turn::Idle);
     }
     Ok(if service_job::advance(ctx, ahead).await? { Turn::Done } else { Turn::Idle })
+}
+
+/// The worker that tells of what imports brought; an import that ends wakes it.
+pub fn teller(ctx: &Ctx) -> Worker {
+    let wake = Arc::clone(&ctx.untold);
+    let ctx = ctx.clone();
+    Worker::job("white-list-teller", EVERY, Some(wake), move || {
+        let ctx = ctx.clone();
+        async move {
+            let imports = store::untold(ctx.platform.db.conn()).await?;
+            metrics::gauge!("report_imports_untold").set(imports as f64);
+            let told = imports > 0 && service_tell::tell_next(&ctx).await?;
+            Ok::<_, DbErr>(if told { Turn::Done } else { Turn::Idle })
+        }
+    })
 }
 
 /// The worker that forgets.

@@ -15,6 +15,7 @@ mod parse;
 mod rules;
 mod service;
 mod service_job;
+mod service_tell;
 mod store;
 mod write;
 

@@ -20,7 +20,7 @@ use super::{
     http::ImportInfo,
     parse::{self, ReadError},
     rules::{self, Batch, Counts, GoodRow, Known},
-    store,
+    service_tell, store,
 };
 use crate::{
     app::Ctx,
@@ -189,6 +189,7 @@ pub async fn import(
         error_count: 0,
         first_id: 0,
         last_id: 0,
+        untold_from: 1,
         created_at: now,
         finished_at: 0,
     };
@@ -206,6 +207,7 @@ pub async fn import(
             }
         }
         finish(&mut import, now);
+        while service_tell::tell(ctx, &tx, &mut import).await? {}
         store::insert(&tx, import.clone()).await?;
         record(ctx, &tx, who, "import.add", (None, &import)).await?;
         tx.commit().await?;

@@ -1,4 +1,4 @@
-//! The writing of large imports: one batch a transaction, with its rows, its events and its counts, so that a restart
+//! The writing of large imports: one batch a transaction, with its rows and its counts, so that a restart
 //! goes on where the last one stopped and nothing is inserted twice. While the database writes a batch, the next one
 //! is read and decoded.
 
@@ -44,8 +44,12 @@ pub async fn advance(ctx: &Ctx, ahead: &mut Ahead) -> Result<bool, WorkbookError
     let id = import.id;
     match advance_one(ctx, &tx, &mut import, ahead).await {
         Ok(()) => {
+            let ended = import.state != "running";
             store::update(&tx, import).await?;
             tx.commit().await?;
+            if ended {
+                ctx.untold.notify_one();
+            }
             Ok(true)
         }
         Err(WorkbookError::Db(e)) if platform::db::is_transient(&e) => Err(e.into()),

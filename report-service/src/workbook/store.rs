@@ -110,6 +110,42 @@ pub async fn next_running(tx: &WriteTx) -> Result<Option<Model>, DbErr> {
     Entity::find().from_raw_sql(Statement::from_string(backend, sql)).one(tx).await
 }
 
+/// The oldest import that has ended and has entries to tell of, held until the transaction ends; one that
+/// somebody else holds is left to them.
+pub async fn next_untold(tx: &WriteTx) -> Result<Option<Model>, DbErr> {
+    let (backend, sql) = dialect(
+        tx,
+        "SELECT * FROM white_list_import WHERE untold_from > 0 AND state <> 'running' ORDER BY id LIMIT 1
+            FOR UPDATE SKIP LOCKED",
+        "SELECT * FROM white_list_import WHERE untold_from > 0 AND state <> 'running' ORDER BY id LIMIT 1",
+    );
+    Entity::find().from_raw_sql(Statement::from_string(backend, sql)).one(tx).await
+}
+
+/// Imports that have ended and have entries to tell of. A read, so that idle turns disturb no writer.
+pub async fn untold(conn: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let sql = "SELECT count(*) AS n FROM white_list_import WHERE untold_from > 0 AND state <> 'running'";
+    let row = conn.query_one_raw(Statement::from_string(conn.get_database_backend(), sql)).await?;
+    row.map_or(Ok(0), |row| row.try_get("", "n"))
+}
+
+/// The next `limit` entries of an import that it has not told of, in order of id.
+pub async fn untold_entries(
+    tx: &WriteTx,
+    import: &Model,
+    limit: u64,
+) -> Result<Vec<white_list_entry::Model>, DbErr> {
+    use white_list_entry::Column;
+    white_list_entry::Entity::find()
+        .filter(Column::ReportId.eq(import.report_id))
+        .filter(Column::Id.between(import.untold_from.max(import.first_id), import.last_id))
+        .filter(Column::ImportId.eq(import.id))
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .all(tx)
+        .await
+}
+
 /// Imports under way, and the rows they have left. A read, so that idle turns disturb no writer.
 pub async fn running(conn: &impl ConnectionTrait) -> Result<(i64, i64), DbErr> {
     let sql = "SELECT count(*) AS imports,

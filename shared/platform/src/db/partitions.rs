@@ -161,7 +161,7 @@ pub async fn run_once(
 /// what DEFAULT holds of them. Answers the tables that were dropped.
 ///
 /// # Errors
-/// The database. A lock that was not to be had in time is none: a later call goes on.
+/// The database. That a month cannot be locked in time is none: a later call goes on.
 pub async fn drop_before(db: &Db, tables: &[Monthly], ms: i64) -> Result<Vec<String>, DbErr> {
     if !db.is_postgres() {
         return Ok(Vec::new());
@@ -264,9 +264,9 @@ async fn end_before(db: &Db, tables: &[Monthly], oldest: Month, end: End) -> Res
     let mut ended = Vec::new();
     for month in months {
         match end_month(db, tables, month, end).await {
-            // Whoever reads that long (a backup) goes on reading; to wait again now would hold up all others again.
+            // Whoever reads for that long (a backup) goes on; to wait again now would hold up all others again.
             Err(e) if is_lock_timeout(&e) => {
-                tracing::warn!(table = tables[0].table, error = %e, "a month beyond the retention is being read and stays for now");
+                tracing::warn!(table = tables[0].table, error = %e, "a month beyond the retention cannot be locked and stays for now");
                 break;
             }
             done => ended.extend(done?),
@@ -277,17 +277,17 @@ async fn end_before(db: &Db, tables: &[Monthly], oldest: Month, end: End) -> Res
 
 /// Ends a month, unless a table still needs it. What its rows mean together goes together.
 async fn end_month(db: &Db, tables: &[Monthly], month: Month, end: End) -> Result<Vec<String>, DbErr> {
-    // Asked without a lock first: a month that stays for long holds up nobody.
-    if in_use(db.conn(), tables, month).await? {
-        return Ok(Vec::new());
-    }
     let tx = begin(db, &tables[0]).await?;
     let having = having(&tx, tables, month).await?;
+    // Asked before the tables are locked, too: a month that stays for long holds up nobody.
+    if in_use(&tx, &having, month).await? {
+        return tx.rollback().await.map(|()| Vec::new());
+    }
     for table in &having {
         // The parent first, as everybody locks them, and held until the end: what is asked next stays true.
         tx.execute_unprepared(&format!("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE", table.table)).await?;
     }
-    if in_use(&tx, tables, month).await? {
+    if in_use(&tx, &having, month).await? {
         return tx.rollback().await.map(|()| Vec::new());
     }
     let mut names = Vec::new();
@@ -310,16 +310,16 @@ async fn end_month(db: &Db, tables: &[Monthly], month: Month, end: End) -> Resul
     Ok(names)
 }
 
-/// Does a table still need the month?
-async fn in_use<C: ConnectionTrait>(conn: &C, tables: &[Monthly], month: Month) -> Result<bool, DbErr> {
-    for table in having(conn, tables, month).await? {
+/// Does one of the tables that have the month still need it?
+async fn in_use(tx: &WriteTx, having: &[&Monthly], month: Month) -> Result<bool, DbErr> {
+    for table in having {
         let name = month.partition(table.table);
         let asked = table
             .keep_while
             .replace("{partition}", &name)
             .replace("{from}", &month.floor().to_string())
             .replace("{to}", &month.plus(1).floor().to_string());
-        if !asked.is_empty() && any(conn, &asked).await? {
+        if !asked.is_empty() && any(tx, &asked).await? {
             tracing::info!(partition = name, "a month beyond the retention is still in use and stays");
             return Ok(true);
         }
@@ -328,14 +328,10 @@ async fn in_use<C: ConnectionTrait>(conn: &C, tables: &[Monthly], month: Month) 
 }
 
 /// The tables that have this month.
-async fn having<'a, C: ConnectionTrait>(
-    conn: &C,
-    tables: &'a [Monthly],
-    month: Month,
-) -> Result<Vec<&'a Monthly>, DbErr> {
+async fn having<'a>(tx: &WriteTx, tables: &'a [Monthly], month: Month) -> Result<Vec<&'a Monthly>, DbErr> {
     let mut having = Vec::new();
     for table in tables {
-        if attached(conn, table).await?.contains(&month) {
+        if attached(tx, table).await?.contains(&month) {
             having.push(table);
         }
     }

@@ -31,3 +31,5 @@ mod wire;
 
 #[cfg(feature = "fuzzing")]
 pub use supplier::fuzzing;
+#[doc(hidden)]
+pub use supplier::poll_statement;

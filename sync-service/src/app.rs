@@ -6,7 +6,7 @@ use actix_web::web;
 use contracts::routes::ServiceName;
 use platform::{
     Platform, Service,
-    db::{Plans, lease},
+    db::{Plans, lease, partitions},
     inbox::InboxConsumer,
     lifecycle::Worker,
     service::{Shared, StartError},
@@ -25,7 +25,7 @@ use crate::{
         guard::{Policy, SystemNames},
         observe::Gauges,
     },
-    order_callbacks,
+    entities, order_callbacks,
     partner_sync::{self, access::Access},
     partners::events::{PartnerChanges, TokenRevocations},
     retention, statements, subscriptions,
@@ -55,6 +55,7 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
 /// As [`build`].
 pub async fn build_with(shared: &Shared, names: Arc<dyn Resolve>) -> Result<(Service, Ctx), StartError> {
     let platform = Platform::start_with::<Migrator>(shared, ServiceName::Sync, Plans::ByKey).await?;
+    partitions::at_start(&platform.db, &platform.clock, &entities::MONTHLY).await;
     let engine = Engine::new(&platform, names).await?;
     engine
         .recover()
@@ -135,6 +136,8 @@ fn workers(ctx: &Ctx) -> Vec<Worker> {
             let (ctx, holder) = (forget.clone(), holder.clone());
             async move { retention::jobs::run_once(&ctx, &holder).await }
         }),
+        // Nothing is detached: `retention` drops what is over.
+        partitions::worker(&ctx.platform.db, &ctx.platform.clock, &entities::MONTHLY, 0),
         platform::rewrap::worker(&ctx.platform, crate::SEALED),
     ]
 }

@@ -2,7 +2,8 @@
 //!
 //! **Owns** the tables `partner`, `partner_key`, `revoked_token` (what it needs to know of partners, from auth-service's
 //! events), `subscription`, `signing_key`, `order_change` with `feed_head` and `feed_day` (the change feed), `sync_mark`,
-//! `push_batch`, `delivery`, `delivery_queue`, `delivery_attempt`, `callback_alert`, `retention_mark`.
+//! `push_batch`, `delivery` and `delivery_attempt` (both by month on PostgreSQL), `delivery_queue`, `callback_alert`,
+//! `retention_mark`.
 //! **Routes**: the drop-in entry `/api/gth/syc/order`, `/api/callback/…`, `/api/order/{number}/callbacks`
 //! (`spec/partner-sync-api.md`, `spec/management-api.md`). For order-service alone: `/internal/order/{number}/callbacks`.
 //! **Events in**: `order.state_changed`, `partner.changed`, `key.changed`, `token.revoked`. **Events out**: `key.used`,

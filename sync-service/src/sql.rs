@@ -151,6 +151,25 @@ pub fn ones<T: Serialize>(values: impl IntoIterator<Item = T>) -> Result<Value, 
     param(&values.into_iter().map(|v| One { v }).collect::<Vec<_>>())
 }
 
+/// The condition that `column` is one of `ids`, and its parameters: they follow the statement's `before` others. Where
+/// the column is what a table is split by, PostgreSQL seeks each by the primary key, whatever it believes of the months
+/// (joined to a list between their ends, it may read all that lies between), and the ends leave out the other months.
+pub fn one_of(
+    backend: DbBackend,
+    before: usize,
+    column: &str,
+    ids: &[i64],
+) -> Result<(String, Vec<Value>), DbErr> {
+    let n = before + 1;
+    if backend != DbBackend::Postgres {
+        let from = integers(backend, n, "r");
+        return Ok((format!("{column} IN (SELECT r.v FROM {from})"), vec![ones(ids)?]));
+    }
+    let (first, last) = (ids.iter().min().copied(), ids.iter().max().copied());
+    let sql = format!("{column} = ANY(${n}) AND {column} BETWEEN ${} AND ${}", n + 1, n + 2);
+    Ok((sql, vec![ids.to_vec().into(), first.into(), last.into()]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use contracts::{
     order_state::{FulfilState, PaymentState},
 };
 use platform::db::WriteTx;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 
 use super::{
     rules::{self, FulfilEvent, PaymentEvent},
@@ -49,24 +49,38 @@ pub enum Release<'a> {
     Expired { limit: u64 },
 }
 
-/// `UPDATE orders SET set WHERE id IN (pick) RETURNING *`. PostgreSQL locks what it picks and leaves out
-/// what others hold; the picking is materialised, or the planner may run it again for every row and take more
-/// than the limit. The ids go as one array, so that each is sought by the primary key whatever the planner believes
-/// of the months (a join may read them whole), and their ends leave out the months that hold none. On SQLite
-/// `write_tx` is the only writer.
-fn pick_and_set<C: ConnectionTrait>(conn: &C, set: &str, pick: &str) -> (DbBackend, String) {
-    let backend = conn.get_database_backend();
-    let sql = match backend {
-        DbBackend::Postgres => format!(
-            "WITH picked AS MATERIALIZED (SELECT id FROM orders WHERE {pick} FOR UPDATE SKIP LOCKED)
-             UPDATE orders AS o SET {set} WHERE o.id = ANY(ARRAY(SELECT id FROM picked))
-                AND o.id >= (SELECT min(id) FROM picked) AND o.id <= (SELECT max(id) FROM picked) RETURNING o.*"
-        ),
-        _ => format!(
-            "UPDATE orders AS o SET {set} WHERE id IN (SELECT id FROM orders WHERE {pick}) RETURNING *"
-        ),
-    };
-    (backend, sql)
+impl Claim {
+    /// The statement of [`Lifecycle::claim`]: the orders go `to` this state `now` (unix milliseconds). Shown for the
+    /// test of its plan.
+    pub fn statement(&self, backend: DbBackend, to: FulfilState, now: i64) -> Statement {
+        let set = "fulfil_state = $1, version = o.version + 1, updated_at = $2,
+            start_time = CASE WHEN o.start_time = 0 THEN $2 ELSE o.start_time END,
+            supplier_id = $3, batch_id = $4, lease_until = $5, claimed_from = $6";
+        let direction = if self.span.newest_first { "DESC" } else { "ASC" };
+        // PostgreSQL would walk a month by its primary key to have it in order, and read it to its end where what waits
+        // is few or young; `ANY` of one hides that the goods are one, so that `orders_work` alone has that order.
+        let (goods, order) = match backend {
+            DbBackend::Postgres => {
+                ("goods_id = ANY(ARRAY[$7::bigint])", format!("goods_id {direction}, id {direction}"))
+            }
+            _ => ("goods_id = $7", format!("id {direction}")),
+        };
+        let pick =
+            format!("{goods} AND fulfil_state = $6 AND id > $8 AND id < $9 ORDER BY {order} LIMIT $10");
+        let values: Vec<Value> = vec![
+            i16::from(to).into(),
+            now.into(),
+            self.supplier_id.into(),
+            self.batch_id.into(),
+            self.lease_until.into(),
+            i16::from(self.from).into(),
+            self.goods_id.into(),
+            self.span.above.into(),
+            self.span.below.into(),
+            i64::try_from(self.limit).unwrap_or(i64::MAX).into(),
+        ];
+        store::pick_and_set(backend, set, &pick, values)
+    }
 }
 
 impl Lifecycle {
@@ -82,26 +96,8 @@ impl Lifecycle {
     ) -> Result<Vec<orders::Model>, LifecycleError> {
         let to = rules::next_fulfil(Some(claim.from), FulfilEvent::Claim, None)?;
         let now = self.clock.now_ms();
-        let set = "fulfil_state = $1, version = o.version + 1, updated_at = $2,
-            start_time = CASE WHEN o.start_time = 0 THEN $2 ELSE o.start_time END,
-            supplier_id = $3, batch_id = $4, lease_until = $5, claimed_from = $6";
-        let pick = format!(
-            "goods_id = $7 AND fulfil_state = $6 AND id > $8 AND id < $9 ORDER BY id {} LIMIT $10",
-            if claim.span.newest_first { "DESC" } else { "ASC" }
-        );
-        let values: Vec<Value> = vec![
-            i16::from(to).into(),
-            now.into(),
-            claim.supplier_id.into(),
-            claim.batch_id.into(),
-            claim.lease_until.into(),
-            i16::from(claim.from).into(),
-            claim.goods_id.into(),
-            claim.span.above.into(),
-            claim.span.below.into(),
-            i64::try_from(claim.limit).unwrap_or(i64::MAX).into(),
-        ];
-        let mut rows = store::update_returning(tx, pick_and_set(tx, set, &pick), values).await?;
+        let statement = claim.statement(tx.get_database_backend(), to, now);
+        let mut rows = store::update_returning(tx, statement).await?;
         rows.sort_unstable_by_key(|o| if claim.span.newest_first { -o.id } else { o.id });
         let moved = Moved {
             event: FulfilEvent::Claim.name(),
@@ -125,7 +121,8 @@ impl Lifecycle {
         let to = PaymentState::Cancelled;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let values = vec![i16::from(to).into(), now.into(), limit.into()];
-        let rows = store::update_returning(tx, pick_and_set(tx, set, pick), values).await?;
+        let statement = store::pick_and_set(tx.get_database_backend(), set, pick, values);
+        let rows = store::update_returning(tx, statement).await?;
         let moved = Moved {
             event: PaymentEvent::Expire.name(),
             from: (PaymentState::Unpaid, None),
@@ -172,7 +169,8 @@ impl Lifecycle {
                 values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
             }
         }
-        let rows = store::update_returning(tx, pick_and_set(tx, set, &pick), values).await?;
+        let statement = store::pick_and_set(tx.get_database_backend(), set, &pick, values);
+        let rows = store::update_returning(tx, statement).await?;
         let moved = Moved {
             event: FulfilEvent::Release.name(),
             from: (PaymentState::Completed, Some(busy)),

@@ -1,8 +1,8 @@
 use contracts::identity::Actor;
 use platform::db::{self, Columns, WriteTx};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult,
-    IntoActiveModel, QueryFilter, QuerySelect, Statement, Value, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait,
+    FromQueryResult, IntoActiveModel, QueryFilter, QuerySelect, Statement, Value, sea_query::Expr,
 };
 
 use crate::entities::{late_payment, order_outer_id, orders};
@@ -155,13 +155,31 @@ pub(super) async fn history(
     tx.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(|_| ())
 }
 
+/// `UPDATE orders SET set WHERE id IN (pick) RETURNING *`. PostgreSQL locks what it picks and leaves out
+/// what others hold; the picking is materialised, or the planner may run it again for every row and take more
+/// than the limit. The ids go as one array, so that each is sought by the primary key whatever the planner believes
+/// of the months (a join may read them whole), and their ends leave out the months that hold none. On SQLite
+/// `write_tx` is the only writer.
+pub(super) fn pick_and_set(backend: DbBackend, set: &str, pick: &str, values: Vec<Value>) -> Statement {
+    let sql = match backend {
+        DbBackend::Postgres => format!(
+            "WITH picked AS MATERIALIZED (SELECT id FROM orders WHERE {pick} FOR UPDATE SKIP LOCKED)
+             UPDATE orders AS o SET {set} WHERE o.id = ANY(ARRAY(SELECT id FROM picked))
+                AND o.id >= (SELECT min(id) FROM picked) AND o.id <= (SELECT max(id) FROM picked) RETURNING o.*"
+        ),
+        _ => format!(
+            "UPDATE orders AS o SET {set} WHERE id IN (SELECT id FROM orders WHERE {pick}) RETURNING *"
+        ),
+    };
+    Statement::from_sql_and_values(backend, sql, values)
+}
+
 /// Runs an `UPDATE … RETURNING` over orders and answers the rows as they are now.
 pub(super) async fn update_returning(
     tx: &WriteTx,
-    sql: (sea_orm::DbBackend, String),
-    values: Vec<Value>,
+    statement: Statement,
 ) -> Result<Vec<orders::Model>, DbErr> {
-    let rows = tx.query_all_raw(Statement::from_sql_and_values(sql.0, sql.1, values)).await?;
+    let rows = tx.query_all_raw(statement).await?;
     rows.iter().map(|row| orders::Model::from_query_result(row, "")).collect()
 }
 

@@ -19,6 +19,8 @@ mod rules;
 mod service;
 mod store;
 
+pub use store::poll_statement;
+
 /// What `fuzz/` calls: a supplier's template, and a buyer's texts as suppliers get them.
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing {

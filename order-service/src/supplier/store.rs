@@ -1,8 +1,8 @@
 use contracts::order_state::FulfilState;
 use platform::db::{Db, WriteTx};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Order,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select, Statement,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait,
+    IntoActiveModel, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select, Statement, Value,
     sea_query::{Expr, ExprTrait},
 };
 
@@ -57,11 +57,31 @@ fn work(goods_id: i64, state: FulfilState) -> Condition {
     Condition::all().add(Column::GoodsId.eq(goods_id)).add(Column::FulfilState.eq(i16::from(state)))
 }
 
+/// [`work`] within the span, in its order; as `lifecycle::Claim` has it, PostgreSQL must find that in `orders_work`.
+fn work_within(
+    db: &Db,
+    query: Select<orders::Entity>,
+    goods_id: i64,
+    state: FulfilState,
+    span: Span,
+) -> Select<orders::Entity> {
+    if !db.is_postgres() {
+        return within(query.filter(work(goods_id, state)), span);
+    }
+    let goods = Expr::cust_with_values("goods_id = ANY($1)", [Value::from(vec![goods_id])]);
+    let query = query.filter(goods).filter(Column::FulfilState.eq(i16::from(state)));
+    within(query.order_by(Column::GoodsId, direction(span)), span)
+}
+
+fn direction(span: Span) -> Order {
+    if span.newest_first { Order::Desc } else { Order::Asc }
+}
+
 fn within(query: Select<orders::Entity>, span: Span) -> Select<orders::Entity> {
     query
         .filter(Column::Id.gt(span.above))
         .filter(Column::Id.lt(span.below))
-        .order_by(Column::Id, if span.newest_first { Order::Desc } else { Order::Asc })
+        .order_by(Column::Id, direction(span))
 }
 
 /// The next `limit` of them.
@@ -72,7 +92,7 @@ pub(super) async fn work_rows(
     span: Span,
     limit: u64,
 ) -> Result<Vec<orders::Model>, DbErr> {
-    within(orders::Entity::find().filter(work(goods_id, state)), span).limit(limit).all(db.conn()).await
+    work_within(db, orders::Entity::find(), goods_id, state, span).limit(limit).all(db.conn()).await
 }
 
 /// The newest orders of these goods that are in work, whatever their state.
@@ -90,9 +110,15 @@ pub(super) async fn newest(db: &Db, goods_id: i64, limit: u64) -> Result<Vec<ord
 
 /// Is there any? One probe, without a lock.
 pub(super) async fn any_work(db: &Db, goods_id: i64, state: FulfilState) -> Result<bool, DbErr> {
-    let query =
-        orders::Entity::find().select_only().column(Column::Id).filter(work(goods_id, state)).limit(1);
-    Ok(query.into_tuple::<i64>().one(db.conn()).await?.is_some())
+    let statement = poll_statement(db.conn().get_database_backend(), goods_id, state);
+    Ok(db.conn().query_one_raw(statement).await?.is_some())
+}
+
+/// The statement of a poll: a row when there is work. In no order: that would have PostgreSQL walk a month until it meets
+/// some. Shown for the test of its plan.
+pub fn poll_statement(backend: DbBackend, goods_id: i64, state: FulfilState) -> Statement {
+    let sql = "SELECT 1 AS found FROM orders WHERE goods_id = $1 AND fulfil_state = $2 LIMIT 1";
+    Statement::from_sql_and_values(backend, sql, [goods_id.into(), i16::from(state).into()])
 }
 
 pub(super) async fn count_work(db: &Db, goods_id: i64, state: FulfilState) -> Result<u64, DbErr> {
@@ -107,8 +133,8 @@ pub(super) async fn id_before(
     span: Span,
     offset: u64,
 ) -> Result<Option<i64>, DbErr> {
-    let query =
-        within(orders::Entity::find().select_only().column(Column::Id).filter(work(goods_id, state)), span);
+    let ids = orders::Entity::find().select_only().column(Column::Id);
+    let query = work_within(db, ids, goods_id, state, span);
     query.offset(offset.saturating_sub(1)).limit(1).into_tuple().one(db.conn()).await
 }
 

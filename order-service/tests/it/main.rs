@@ -14,6 +14,7 @@ mod intake;
 mod life;
 mod lists;
 mod months;
+mod plans;
 mod races;
 mod seed;
 mod stats;

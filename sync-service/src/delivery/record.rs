@@ -159,8 +159,8 @@ async fn write_outcomes(
     let requeued: Vec<_> = mine.iter().filter_map(|o| o.requeued(now)).collect();
     let backend = tx.get_database_backend();
     let writes = [
-        store::new_attempts(backend, &attempts)?,
         store::progress(backend, &progress)?,
+        store::new_attempts(backend, &attempts)?,
         store::unqueue(backend, &done)?,
         store::requeue(backend, &requeued)?,
     ];

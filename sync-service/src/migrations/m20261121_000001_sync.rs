@@ -1,6 +1,8 @@
-use platform::db::script;
+use platform::db::{partitions, script};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait::async_trait};
+
+use crate::entities::MONTHLY;
 
 pub struct Migration;
 
@@ -16,8 +18,10 @@ impl MigrationTrait for Migration {
         script(manager, TABLES).await?;
         if manager.get_database_backend() == DbBackend::Postgres {
             manager.get_connection().execute_unprepared(POSTGRES).await?;
+            partitions::prepare(manager, &MONTHLY).await
+        } else {
+            manager.get_connection().execute_unprepared(WHOLE).await.map(|_| ())
         }
-        Ok(())
     }
 }
 
@@ -29,11 +33,11 @@ impl MigrationTrait for Migration {
 /// - `feed_day`: the first `seq` of each day (unix days of its recording), so that "the last 7 days" is a range of it.
 /// - `push_batch`: bytes of the batches that channel 1 pushes; a delivery of one has `change_seq` = -id.
 /// - `sync_mark`: up to where a caller of the drop-in entry has seen the feed; `key_id` is the first of its rotations.
-/// - `delivery`: one change on its way to one subscription. Touched once per attempt, in columns that no index
-///   holds. `status` as `delivery::Status`, `tries` attempts made, `last_status` 0 = no answer.
+/// - `delivery`: one change on its way to one subscription, by month on PostgreSQL. Touched once per attempt, in
+///   columns that no index holds. `status` as `delivery::Status`, `tries` attempts made, `last_status` 0 = no answer.
 /// - `delivery_queue`: the hot part. A row lives here from the change to its acknowledgement, a parked one until
 ///   somebody recovers it. `state` as `delivery::rules::state`; a leased row has its lease's end in `next_attempt_at`.
-/// - `delivery_attempt`: every request made; append only.
+/// - `delivery_attempt`: every request made, by month of its delivery; append only.
 /// - `retention_mark`: how far `retention` has come with what it does not delete.
 const TABLES: &str = "
 CREATE TABLE partner (
@@ -157,8 +161,7 @@ CREATE TABLE delivery (
     last_status INTEGER NOT NULL,
     last_error TEXT NOT NULL,
     finished_at BIGINT NOT NULL
-);
-CREATE UNIQUE INDEX delivery_once ON delivery (change_seq, subscription_id);
+){{by_month id}};
 CREATE INDEX delivery_partner ON delivery (partner_id, id);
 CREATE TABLE delivery_queue (
     delivery_id BIGINT NOT NULL PRIMARY KEY,
@@ -189,7 +192,7 @@ CREATE TABLE delivery_attempt (
     sign TEXT NOT NULL,
     next_attempt_at BIGINT NOT NULL,
     PRIMARY KEY (delivery_id, id)
-);
+){{by_month delivery_id}};
 CREATE TABLE callback_alert (
     id BIGINT NOT NULL PRIMARY KEY,
     partner_id BIGINT NOT NULL,
@@ -209,9 +212,10 @@ CREATE TABLE signing_key (
     created_at BIGINT NOT NULL
 );";
 
-/// Room on each page for the one update a delivery gets, so that it touches no index; and a queue that is
-/// cleaned while it is busy, because its rows live for milliseconds.
+/// On PostgreSQL each partition has this for itself (`entities::MONTHLY`).
+const WHOLE: &str = "CREATE UNIQUE INDEX delivery_once ON delivery (change_seq, subscription_id)";
+
+/// A queue that is cleaned while it is busy, because its rows live for milliseconds.
 const POSTGRES: &str = "
-ALTER TABLE delivery SET (fillfactor = 75);
 ALTER TABLE delivery_queue SET (fillfactor = 60, autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);";

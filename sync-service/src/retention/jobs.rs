@@ -1,5 +1,8 @@
 use platform::{
-    db::lease::{self, Holder},
+    db::{
+        lease::{self, Holder},
+        partitions,
+    },
     ids,
     lifecycle::Turn,
 };
@@ -9,6 +12,7 @@ use super::store;
 use crate::{
     changes::{self, rules::unix_day},
     ctx::Ctx,
+    entities::MONTHLY,
     partner_sync::{service::marks_spent_until, store::MarkOf},
 };
 
@@ -20,7 +24,10 @@ const LEASE_NAME: &str = "sync-retention";
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Forgotten {
     pub answers: u64,
+    /// Rows; none on PostgreSQL.
     pub deliveries: u64,
+    /// Dropped months of deliveries and of attempts, each counted; on PostgreSQL alone.
+    pub partitions: u64,
     pub changes: u64,
     pub alerts: u64,
     pub marks: u64,
@@ -37,10 +44,11 @@ pub async fn run_once(ctx: &Ctx, holder: &Holder) -> Result<Turn, DbErr> {
     }
     let forgotten = forget(ctx).await;
     lease::release(db, LEASE_NAME, holder).await?;
-    let Forgotten { answers, deliveries, changes, alerts, marks } = forgotten?;
+    let Forgotten { answers, deliveries, partitions, changes, alerts, marks } = forgotten?;
     let kinds = [
         ("answers", answers),
         ("deliveries", deliveries),
+        ("partitions", partitions),
         ("changes", changes),
         ("alerts", alerts),
         ("marks", marks),
@@ -64,7 +72,11 @@ pub async fn forget(ctx: &Ctx) -> Result<Forgotten, DbErr> {
         forgotten.answers = cut_answers(ctx, ids::floor_at(before) - 1).await?;
     }
     if let Some(before) = before(keep.keep_deliveries_days) {
-        forgotten.deliveries = delete_deliveries(ctx, ids::floor_at(before) - 1).await?;
+        if ctx.platform.db.is_postgres() {
+            forgotten.partitions = drop_months(ctx, before).await?;
+        } else {
+            forgotten.deliveries = delete_deliveries(ctx, ids::floor_at(before) - 1).await?;
+        }
         forgotten.alerts = delete_alerts(ctx, ids::floor_at(before) - 1).await?;
     }
     if let Some(before) = before(keep.keep_changes_days)
@@ -90,6 +102,14 @@ async fn cut_answers(ctx: &Ctx, until: i64) -> Result<u64, DbErr> {
     Ok(cut)
 }
 
+/// Drops what is older than `before` (unix ms), by whole months: a month of millions of rows goes in milliseconds and
+/// leaves nothing to be vacuumed.
+async fn drop_months(ctx: &Ctx, before: i64) -> Result<u64, DbErr> {
+    let dropped = partitions::drop_before(&ctx.platform.db, &MONTHLY, before).await?;
+    delete_batches(ctx, partitions::first_id_of_month(before) - 1).await?;
+    Ok(dropped.len() as u64)
+}
+
 async fn delete_deliveries(ctx: &Ctx, until: i64) -> Result<u64, DbErr> {
     let db = &ctx.platform.db;
     let (mut after, mut deleted) = (0, 0);
@@ -99,7 +119,21 @@ async fn delete_deliveries(ctx: &Ctx, until: i64) -> Result<u64, DbErr> {
         tx.commit().await?;
         after = last;
     }
+    delete_batches(ctx, until).await?;
     Ok(deleted)
+}
+
+/// Deletes the pushed batches up to this id whose deliveries are gone; they are few beside the deliveries.
+async fn delete_batches(ctx: &Ctx, until: i64) -> Result<(), DbErr> {
+    let db = &ctx.platform.db;
+    let mut after = 0;
+    while let Some(last) = store::stretch(db, ("push_batch", "id"), after, until).await? {
+        let tx = db.write_tx_unhurried().await?;
+        store::delete_batches(&tx, after, last).await?;
+        tx.commit().await?;
+        after = last;
+    }
+    Ok(())
 }
 
 async fn delete_alerts(ctx: &Ctx, until: i64) -> Result<u64, DbErr> {

@@ -2,6 +2,9 @@
 //! of the change feed (settings `callback.keep_…_days`; 0 = for ever), and marks of the drop-in entry that say nothing
 //! any more. In small transactions, one replica at a time.
 //!
+//! On PostgreSQL deliveries go by whole months (ADR 0007): a month is dropped once all of it is over the time and
+//! nothing of it is in the queue, so that they are kept for at least that long. SQLite deletes them row by row.
+//!
 //! Invariants: what is not acknowledged is never forgotten, however old. A line of the feed goes only when no delivery
 //! needs its bytes and its order has no younger line, so that "new or changed" and the repeat of an event are still
 //! told apart by what is left. A mark goes only when a sync looks no further back without it

@@ -45,16 +45,10 @@ pub async fn note_answers_cut(tx: &WriteTx, until: i64) -> Result<(), DbErr> {
     rows(tx, text.into(), vec![until.into()]).await.map(|_| ())
 }
 
-/// Deletes the deliveries in `(after, until]` that have left the queue, with their attempts and the pushed batches they
-/// carried.
+/// Deletes the deliveries in `(after, until]` that have left the queue, with their attempts.
 pub async fn delete_deliveries(tx: &WriteTx, after: i64, until: i64) -> Result<u64, DbErr> {
     const ENDED: &str = "NOT EXISTS (SELECT 1 FROM delivery_queue q WHERE q.delivery_id =";
     let between = || vec![after.into(), until.into()];
-    let batches = format!(
-        "DELETE FROM push_batch WHERE id IN (SELECT -change_seq FROM delivery d
-            WHERE d.id > $1 AND d.id <= $2 AND d.change_seq < 0 AND {ENDED} d.id))"
-    );
-    rows(tx, batches, between()).await?;
     let attempts = format!(
         "DELETE FROM delivery_attempt WHERE delivery_id > $1 AND delivery_id <= $2
             AND {ENDED} delivery_attempt.delivery_id)"
@@ -62,6 +56,13 @@ pub async fn delete_deliveries(tx: &WriteTx, after: i64, until: i64) -> Result<u
     rows(tx, attempts, between()).await?;
     let deliveries = format!("DELETE FROM delivery WHERE id > $1 AND id <= $2 AND {ENDED} delivery.id)");
     rows(tx, deliveries, between()).await
+}
+
+/// Deletes the pushed batches in `(after, until]` that no delivery carries any more.
+pub async fn delete_batches(tx: &WriteTx, after: i64, until: i64) -> Result<(), DbErr> {
+    let text = "DELETE FROM push_batch WHERE id > $1 AND id <= $2
+        AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.change_seq = -push_batch.id)";
+    rows(tx, text.into(), vec![after.into(), until.into()]).await.map(|_| ())
 }
 
 /// Deletes alerts up to this id.

@@ -14,6 +14,7 @@ mod feed;
 mod fixture;
 mod marks;
 mod metrics;
+mod months;
 mod order;
 mod order_callbacks;
 mod partner_sync;

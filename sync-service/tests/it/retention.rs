@@ -1,11 +1,12 @@
 use platform::db::lease::Holder;
 use sea_orm::{ConnectionTrait, Statement};
+use serde_json::json;
 use sync_service::retention::jobs::{self, Forgotten};
-use testing::{CallbackReceiver, Reply};
+use testing::{CallbackReceiver, Mode, Reply};
 
-use crate::fixture::{Fixture, change};
+use crate::fixture::{Fixture, PARTNER, change};
 
-const DAY_MS: i64 = 86_400_000;
+pub const DAY_MS: i64 = 86_400_000;
 
 impl Fixture {
     pub async fn rows(&self, table: &str) -> i64 {
@@ -48,20 +49,28 @@ async fn what_ended_is_forgotten_in_its_time_and_what_is_not_acknowledged_never(
     // Order 1 goes on; order 2 has been quiet.
     f.publish(&[change(1, 2)]).await;
     f.after_ms(150 * DAY_MS);
-    assert_eq!(f.forget().await.deliveries, 2, "the good receiver's; the other's still wait");
-    assert!(f.deliveries("status=delivered").await.is_empty());
-    assert_eq!(f.rows("delivery").await, 4, "two unacknowledged of then, two of the later change");
+    let (by_row, old) = (f.bed.mode() == Mode::Embedded, f.forget().await);
+    assert_eq!(
+        (old.deliveries, old.partitions),
+        (if by_row { 2 } else { 0 }, 0),
+        "the good receiver's; the other's wait"
+    );
+    assert_eq!(f.deliveries("status=delivered").await.is_empty(), by_row, "the month is not over");
+    assert_eq!(f.rows("delivery").await, if by_row { 4 } else { 6 });
 
     f.after_ms(560 * DAY_MS);
     let old = f.forget().await;
     assert_eq!(old.changes, 0, "every change is still to be delivered to the bad receiver");
+    assert_eq!(old.partitions, if by_row { 0 } else { 2 }, "January, which nobody has used");
     bad.answer(Reply::new(200, ""));
     good.answer(Reply::new(200, ""));
     f.send().await;
     assert!(f.deliveries("status=waiting").await.is_empty());
     let last = f.forget().await;
-    assert_eq!((last.deliveries, last.changes), (4, 1), "order 2; order 1 has a change within the time");
-    assert_eq!((f.rows("delivery_attempt").await, f.rows("delivery_queue").await), (0, 0));
+    assert_eq!((last.deliveries, last.partitions), if by_row { (4, 0) } else { (0, 4) });
+    assert_eq!(last.changes, 1, "order 2; order 1 has a change within the time");
+    assert_eq!((f.rows("delivery").await, f.rows("delivery_attempt").await), (0, 0));
+    assert_eq!(f.rows("delivery_queue").await, 0);
     assert_eq!(f.rows("order_change").await, 2);
     f.bed.finish().await;
 }
@@ -75,7 +84,8 @@ async fn many_rows_go_in_stretches_and_one_replica_forgets_at_a_time() {
         f.publish(&(order - 999..=order).map(|o| change(o, 1)).collect::<Vec<_>>()).await;
     }
     f.send().await;
-    f.after_ms(181 * DAY_MS);
+    // The last day of their month is 180 days ago.
+    f.after_ms(192 * DAY_MS);
     let (first, second) = (Holder::new("a"), Holder::new("b"));
     let db = &f.ctx.platform.db;
     platform::db::lease::take(db, &f.clock, "sync-retention", &first, 60_000).await.unwrap().unwrap();
@@ -83,5 +93,47 @@ async fn many_rows_go_in_stretches_and_one_replica_forgets_at_a_time() {
     assert_eq!(f.rows("delivery").await, 3_000, "the other replica is at it");
     jobs::run_once(&f.ctx, &first).await.unwrap();
     assert_eq!((f.rows("delivery").await, f.rows("delivery_attempt").await), (0, 0));
+    f.bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_month_stays_whole_while_a_delivery_of_it_is_queued_and_goes_with_the_batches_it_carried() {
+    let (good, bad) = (CallbackReceiver::start().await, CallbackReceiver::start().await);
+    let f = Fixture::with_partner(&[&good, &bad]).await;
+    f.subscribe(&good.url("/")).await;
+    f.subscribe_with(json!({"partner_id": PARTNER, "url": bad.url("/"), "events": ["place"]})).await;
+    bad.answer(Reply::new(500, ""));
+    f.publish(&[change(1, 1)]).await;
+    f.sync(&format!("api_url={}&api_token=t", good.url("/push"))).await;
+    f.send().await;
+    f.after_ms(31 * DAY_MS);
+    // The next month's is acknowledged by all who want it.
+    f.publish(&[change(1, 2)]).await;
+    good.answer(Reply::new(200, "success"));
+    f.send().await;
+    assert_eq!(
+        (f.rows("delivery").await, f.rows("push_batch").await, f.rows("delivery_queue").await),
+        (4, 1, 1)
+    );
+
+    // December has been over for more than 180 days.
+    f.after_ms(200 * DAY_MS);
+    let (by_row, old) = (f.bed.mode() == Mode::Embedded, f.forget().await);
+    if by_row {
+        assert_eq!((old.deliveries, old.partitions), (3, 0));
+        assert_eq!((f.rows("delivery").await, f.rows("push_batch").await), (1, 0));
+    } else {
+        assert_eq!((old.deliveries, old.partitions), (0, 2));
+        assert_eq!(f.months("delivery").await, ["delivery_p202611"], "one of its deliveries waits");
+        assert_eq!((f.rows("delivery").await, f.rows("push_batch").await), (3, 1));
+    }
+    bad.answer(Reply::new(200, ""));
+    f.send().await;
+    let last = f.forget().await;
+    assert_eq!((last.deliveries, last.partitions), if by_row { (1, 0) } else { (0, 2) });
+    for table in ["delivery", "delivery_attempt", "delivery_queue", "push_batch"] {
+        assert_eq!(f.rows(table).await, 0, "{table}");
+    }
+    assert_eq!(f.rows("order_change").await, 2, "the feed is kept for longer");
     f.bed.finish().await;
 }

@@ -2,18 +2,21 @@
 //! SQLite the same tables stay whole, and nothing here does anything (ADR 0007).
 //!
 //! Partitions are made ahead; what comes for a month that has none goes into the table's DEFAULT partition and is
-//! moved into its month by the next turn, so that an insert never fails. Old months are detached, never deleted:
-//! a detached month is an ordinary table, to be archived. Any number of replicas may do this at once.
+//! moved into its month by the next turn, so that an insert never fails. Old months are detached ([`run_once`]): a
+//! detached month is an ordinary table, to be archived. Only a service that forgets by its own settings drops them
+//! ([`drop_before`]). Any number of replicas may do this at once.
+
+mod month;
 
 use std::time::Duration;
 
-use chrono::Datelike;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, Value};
 use sea_orm_migration::SchemaManager;
 
+use self::month::Month;
 use super::{Db, WriteTx};
 use crate::{
-    clock::{self, Clock},
+    clock::Clock,
     ids,
     lifecycle::{Turn, Worker},
 };
@@ -34,45 +37,25 @@ pub struct Monthly {
     /// `ON partition`. They hold for the whole table when equal values always fall into one month, or when
     /// something else (a sequence) keeps them apart.
     pub unique: &'static [(&'static str, &'static str)],
-    /// A query about `{partition}`; while it answers a row, the month is in use and stays attached. "" = none.
+    /// Storage parameters of each partition, as in `WITH (…)`: the table as a whole can have none. "" = none.
+    pub storage: &'static str,
+    /// A query about `{partition}`, which holds the ids from `{from}` to before `{to}`; while it answers a row, the
+    /// month is in use and stays. "" = none.
     pub keep_while: &'static str,
 }
 
-/// A month of the UTC calendar, counted from year 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Month(i32);
-
-impl Month {
-    fn of(ms: i64) -> Self {
-        let day = clock::instant(ms);
-        Self(day.year() * 12 + day.month0() as i32)
+impl Monthly {
+    /// What follows the columns of a partition.
+    fn with(&self) -> String {
+        if self.storage.is_empty() { String::new() } else { format!(" WITH ({})", self.storage) }
     }
+}
 
-    fn of_id(id: i64) -> Self {
-        Self::of(ids::made_at_ms(id))
-    }
-
-    fn plus(self, months: i32) -> Self {
-        Self(self.0.saturating_add(months))
-    }
-
-    /// The smallest id of the month.
-    fn floor(self) -> i64 {
-        let (year, month) = (self.0.div_euclid(12), self.0.rem_euclid(12) as u32 + 1);
-        let day = chrono::NaiveDate::from_ymd_opt(year, month, 1).unwrap_or_default();
-        ids::floor_at(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis())
-    }
-
-    /// `orders_p202611`.
-    fn partition(self, table: &str) -> String {
-        format!("{table}_p{:04}{:02}", self.0.div_euclid(12), self.0.rem_euclid(12) + 1)
-    }
-
-    fn of_partition(table: &str, name: &str) -> Option<Self> {
-        let digits = name.strip_prefix(table)?.strip_prefix("_p").filter(|d| d.len() == 6)?;
-        let (year, month): (i32, i32) = (digits[..4].parse().ok()?, digits[4..].parse().ok()?);
-        (1..=12).contains(&month).then(|| Self(year * 12 + month - 1))
-    }
+/// What becomes of an old month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Detach,
+    Drop,
 }
 
 /// Replaces `{{by_month column}}` behind a table's closing parenthesis.
@@ -102,7 +85,7 @@ pub async fn prepare(manager: &SchemaManager<'_>, tables: &[Monthly]) -> Result<
     }
     for table in tables {
         let default = format!("{}_default", table.table);
-        let sql = format!("CREATE TABLE {default} PARTITION OF {} DEFAULT", table.table);
+        let sql = format!("CREATE TABLE {default} PARTITION OF {} DEFAULT{}", table.table, table.with());
         manager.get_connection().execute_unprepared(&sql).await?;
         for sql in own_indices(table, &default) {
             manager.get_connection().execute_unprepared(&sql).await?;
@@ -169,9 +152,30 @@ pub async fn run_once(
         rehome(db, table, now.plus(AHEAD + 1).floor()).await?;
     }
     match i32::try_from(keep_months) {
-        Ok(keep) if keep > 0 => detach_before(db, tables, now.plus(-keep)).await,
+        Ok(keep) if keep > 0 => end_before(db, tables, now.plus(-keep), End::Detach).await,
         _ => Ok(Vec::new()),
     }
+}
+
+/// Drops, from all `tables` together, the months that were over at `ms` (unix milliseconds) and are not in use, with
+/// what DEFAULT holds of them. Answers the tables that were dropped.
+///
+/// # Errors
+/// The database. That a month cannot be locked in time is none: a later call goes on.
+pub async fn drop_before(db: &Db, tables: &[Monthly], ms: i64) -> Result<Vec<String>, DbErr> {
+    if !db.is_postgres() {
+        return Ok(Vec::new());
+    }
+    let oldest = Month::of(ms);
+    for table in tables {
+        rehome(db, table, oldest.floor()).await?;
+    }
+    end_before(db, tables, oldest, End::Drop).await
+}
+
+/// The smallest id of the month that `ms` (unix milliseconds) lies in.
+pub fn first_id_of_month(ms: i64) -> i64 {
+    Month::of(ms).floor()
 }
 
 /// The worker that does it every hour.
@@ -197,7 +201,7 @@ async fn add(db: &Db, table: &Monthly, month: Month) -> Result<bool, DbErr> {
     let Monthly { table: parent, column, .. } = table;
     let (from, to) = (month.floor(), month.plus(1).floor());
     let like = "INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE";
-    tx.execute_unprepared(&format!("CREATE TABLE {name} (LIKE {parent} {like})")).await?;
+    tx.execute_unprepared(&format!("CREATE TABLE {name} (LIKE {parent} {like}){}", table.with())).await?;
     // Nobody may add to DEFAULT what the new month should hold.
     tx.execute_unprepared(&format!("LOCK TABLE {parent}_default IN ACCESS EXCLUSIVE MODE")).await?;
     let stray = format!("{parent}_default WHERE {column} >= {from} AND {column} < {to}");
@@ -249,43 +253,96 @@ async fn rehome(db: &Db, table: &Monthly, below: i64) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Detaches, from all `tables` together, the months before `oldest`.
-async fn detach_before(db: &Db, tables: &[Monthly], oldest: Month) -> Result<Vec<String>, DbErr> {
+/// Ends, in all `tables` together, the months before `oldest`.
+async fn end_before(db: &Db, tables: &[Monthly], oldest: Month, end: End) -> Result<Vec<String>, DbErr> {
     let mut months = Vec::new();
     for table in tables {
         months.extend(attached(db.conn(), table).await?.into_iter().filter(|m| *m < oldest));
     }
     months.sort_unstable();
     months.dedup();
-    let mut detached = Vec::new();
+    let mut ended = Vec::new();
     for month in months {
-        detached.extend(detach(db, tables, month).await?);
+        match end_month(db, tables, month, end).await {
+            // Whoever reads for that long (a backup) goes on; to wait again now would hold up all others again.
+            Err(e) if is_lock_timeout(&e) => {
+                tracing::warn!(table = tables[0].table, error = %e, "a month beyond the retention cannot be locked and stays for now");
+                break;
+            }
+            done => ended.extend(done?),
+        }
     }
-    Ok(detached)
+    Ok(ended)
 }
 
-/// Detaches a month, unless a table still needs it. What its rows mean together goes together.
-async fn detach(db: &Db, tables: &[Monthly], month: Month) -> Result<Vec<String>, DbErr> {
-    let mut names = Vec::new();
+/// Ends a month, unless a table still needs it. What its rows mean together goes together.
+async fn end_month(db: &Db, tables: &[Monthly], month: Month, end: End) -> Result<Vec<String>, DbErr> {
     let tx = begin(db, &tables[0]).await?;
-    for table in tables {
-        if !attached(&tx, table).await?.contains(&month) {
-            continue;
-        }
+    let having = having(&tx, tables, month).await?;
+    // Asked before the tables are locked, too: a month that stays for long holds up nobody.
+    if in_use(&tx, &having, month).await? {
+        return tx.rollback().await.map(|()| Vec::new());
+    }
+    for table in &having {
         // The parent first, as everybody locks them, and held until the end: what is asked next stays true.
         tx.execute_unprepared(&format!("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE", table.table)).await?;
+    }
+    if in_use(&tx, &having, month).await? {
+        return tx.rollback().await.map(|()| Vec::new());
+    }
+    let mut names = Vec::new();
+    for table in having {
         let name = month.partition(table.table);
-        let asked = table.keep_while.replace("{partition}", &name);
-        if !asked.is_empty() && any(&tx, &asked).await? {
-            tracing::info!(partition = name, "a month beyond the retention is still in use and stays");
-            return tx.rollback().await.map(|()| Vec::new());
-        }
-        tx.execute_unprepared(&format!("ALTER TABLE {} DETACH PARTITION {name}", table.table)).await?;
+        let sql = match end {
+            End::Detach => format!("ALTER TABLE {} DETACH PARTITION {name}", table.table),
+            End::Drop => format!("DROP TABLE {name}"),
+        };
+        tx.execute_unprepared(&sql).await?;
         names.push(name);
     }
     tx.commit().await?;
-    tracing::warn!(tables = ?names, "a month beyond the retention was detached: archive these tables, then drop them");
+    match end {
+        End::Detach => {
+            tracing::warn!(tables = ?names, "a month beyond the retention was detached: archive these tables, then drop them");
+        }
+        End::Drop => tracing::info!(tables = ?names, "a month beyond the retention was dropped"),
+    }
     Ok(names)
+}
+
+/// Does one of the tables that have the month still need it?
+async fn in_use(tx: &WriteTx, having: &[&Monthly], month: Month) -> Result<bool, DbErr> {
+    for table in having {
+        let name = month.partition(table.table);
+        let asked = table
+            .keep_while
+            .replace("{partition}", &name)
+            .replace("{from}", &month.floor().to_string())
+            .replace("{to}", &month.plus(1).floor().to_string());
+        if !asked.is_empty() && any(tx, &asked).await? {
+            tracing::info!(partition = name, "a month beyond the retention is still in use and stays");
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The tables that have this month.
+async fn having<'a>(tx: &WriteTx, tables: &'a [Monthly], month: Month) -> Result<Vec<&'a Monthly>, DbErr> {
+    let mut having = Vec::new();
+    for table in tables {
+        if attached(tx, table).await?.contains(&month) {
+            having.push(table);
+        }
+    }
+    Ok(having)
+}
+
+fn is_lock_timeout(e: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(e)) | DbErr::Query(RuntimeErr::SqlxError(e))) = e else {
+        return false;
+    };
+    e.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == "55P03")
 }
 
 /// The columns of a table that are written, comma-separated.
@@ -328,19 +385,6 @@ fn statement<const N: usize>(sql: &str, values: [Value; N]) -> Statement {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn months_begin_where_their_ids_do_and_keep_their_names() {
-        let month = Month::of(1_795_269_845_026);
-        assert_eq!(month.partition("orders"), "orders_p202611");
-        assert_eq!(Month::of_partition("orders", "orders_p202611"), Some(month));
-        assert_eq!(month.plus(2).partition("orders"), "orders_p202701");
-        assert_eq!(Month::of_id(month.floor()), month);
-        assert_eq!(Month::of_id(month.floor() - 1), month.plus(-1));
-        for name in ["orders_default", "orders_p2026", "orders_p202613", "orders_p20261x", "other_p202611"] {
-            assert_eq!(Month::of_partition("orders", name), None, "{name}");
-        }
-    }
 
     #[test]
     fn one_text_makes_split_and_whole_tables() {

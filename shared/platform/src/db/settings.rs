@@ -20,8 +20,8 @@ pub struct DatabaseSettings {
     pub acquire_timeout_seconds: u64,
     /// Apply pending migrations at the start; otherwise a service with pending ones refuses to start.
     pub auto_migrate: bool,
-    /// Full months of orders and the like that stay attached on PostgreSQL; older ones are detached to be archived.
-    /// 0 = all stay.
+    /// Full months of orders and their history that stay attached on PostgreSQL; older ones are detached to be
+    /// archived. 0 = all stay. Deliveries go by [`crate::settings::CallbackSettings::keep_deliveries_days`].
     pub keep_months: u32,
 }
 

@@ -18,7 +18,8 @@ pub struct CallbackSettings {
     pub retry_schedule_seconds: String,
     /// Days for which a receiver's answer is kept whole; after that its first 256 characters. 0 = for ever.
     pub keep_answers_days: u32,
-    /// Days for which deliveries that ended are kept, with their attempts. 0 = for ever.
+    /// Days for which deliveries that ended are kept, with their attempts; on PostgreSQL whole months, so that the
+    /// last one is kept until all of it is that old and has ended. 0 = for ever.
     pub keep_deliveries_days: u32,
     /// Days for which the change feed goes back. 0 = for ever.
     pub keep_changes_days: u32,

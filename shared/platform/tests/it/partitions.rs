@@ -22,9 +22,16 @@ static TABLES: [Monthly; 2] = [
         table: "measure",
         column: "id",
         unique: &[("word", "(word)")],
+        storage: "fillfactor = 75",
         keep_while: "SELECT 1 AS one FROM {partition} WHERE open LIMIT 1",
     },
-    Monthly { table: "detail", column: "measure_id", unique: &[], keep_while: "" },
+    Monthly {
+        table: "detail",
+        column: "measure_id",
+        unique: &[],
+        storage: "",
+        keep_while: "SELECT 1 AS one FROM detail_queue WHERE measure_id >= {from} AND measure_id < {to} LIMIT 1",
+    },
 ];
 
 struct Split;
@@ -53,7 +60,8 @@ impl MigrationTrait for SplitTables {
                 {{by_month id}};
             CREATE INDEX measure_open ON measure (id) WHERE open;
             CREATE TABLE detail (measure_id BIGINT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (measure_id, n))
-                {{by_month measure_id}};",
+                {{by_month measure_id}};
+            CREATE TABLE detail_queue (measure_id BIGINT NOT NULL PRIMARY KEY);",
         )
         .await?;
         partitions::prepare(manager, &TABLES).await
@@ -199,5 +207,82 @@ async fn months_beyond_the_retention_are_detached_together_once_nobody_needs_the
     assert!(partitions::run_once(&db, &clock, &TABLES, 3).await.unwrap().is_empty());
     assert_eq!(count(&db, "measure WHERE word = 'late'").await, 1);
     assert_eq!(count(&db, "measure_p202601").await, 1, "what was detached is not touched again");
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_partition_has_the_storage_parameters() {
+    let clock = Clock::manual(NOW_MS);
+    let bed = TestBed::with_clock(clock.clone()).await;
+    let db = start(&bed).await;
+    partitions::at_start(&db, &clock, &TABLES).await;
+    if db.is_postgres() {
+        let those = |like: &str| {
+            format!("pg_class WHERE relnamespace = current_schema()::regnamespace AND relname LIKE '{like}'")
+        };
+        let set = "AND relkind = 'r' AND reloptions = '{fillfactor=75}'";
+        assert_eq!(
+            count(&db, &format!("{} {set}", those("measure%"))).await,
+            4,
+            "three months and the default"
+        );
+        assert_eq!(count(&db, &format!("{} AND reloptions IS NOT NULL", those("detail%"))).await, 0);
+    }
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn months_that_were_over_are_dropped_together_with_their_strays_unless_they_are_in_use() {
+    let clock = Clock::manual(NOW_MS);
+    let bed = TestBed::with_clock(clock.clone()).await;
+    let db = start(&bed).await;
+    let mut ids = Vec::new();
+    // 2026-04, 2026-05, 2026-08; none of them has its month yet.
+    for days in [-220, -190, -100] {
+        ids.push(insert(&db, NOW_MS + days * DAY_MS, &format!("{days}"), false).await);
+    }
+    run(&db, &format!("INSERT INTO detail_queue (measure_id) VALUES ({})", ids[1])).await.unwrap();
+    // In the middle of August.
+    let limit = NOW_MS - 98 * DAY_MS;
+    let dropped = partitions::drop_before(&db, &TABLES, limit).await.unwrap();
+    if !db.is_postgres() {
+        assert!(dropped.is_empty());
+        assert_eq!(count(&db, "measure").await, 3);
+        return bed.finish().await;
+    }
+    assert_eq!(dropped, ["measure_p202604", "detail_p202604"], "May is in use, August is not over");
+    assert_eq!((count(&db, "measure").await, count(&db, "detail").await), (2, 2));
+    assert_eq!(place(&db, "measure", "id", ids[1]).await, "measure_p202605");
+    assert_eq!(place(&db, "measure", "id", ids[2]).await, "measure_default", "its time has not come");
+    run(&db, "DELETE FROM detail_queue").await.unwrap();
+    assert_eq!(
+        partitions::drop_before(&db, &TABLES, limit).await.unwrap(),
+        ["measure_p202605", "detail_p202605"]
+    );
+    assert!(partitions::drop_before(&db, &TABLES, limit).await.unwrap().is_empty(), "once is once");
+    assert!(partitions::first_id_of_month(limit) <= ids[2] && ids[1] < partitions::first_id_of_month(limit));
+    // What comes late for a dropped month is kept until the next turn.
+    insert(&db, NOW_MS - 190 * DAY_MS, "late", false).await;
+    assert_eq!(partitions::drop_before(&db, &TABLES, limit).await.unwrap().len(), 2);
+    assert_eq!(count(&db, "measure").await, 1);
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_month_that_is_being_read_stays_for_now_and_hinders_nothing_else() {
+    let clock = Clock::manual(NOW_MS);
+    let bed = TestBed::with_clock(clock.clone()).await;
+    let db = start(&bed).await;
+    if !db.is_postgres() {
+        return bed.finish().await;
+    }
+    insert(&db, NOW_MS - 190 * DAY_MS, "old", false).await;
+    partitions::run_once(&db, &clock, &TABLES, 0).await.unwrap();
+    let reader = db.write_tx().await.unwrap();
+    reader.execute_unprepared("SELECT count(*) FROM measure").await.unwrap();
+    assert!(partitions::drop_before(&db, &TABLES, NOW_MS).await.unwrap().is_empty());
+    assert!(partitions::run_once(&db, &clock, &TABLES, 3).await.unwrap().is_empty());
+    reader.rollback().await.unwrap();
+    assert_eq!(partitions::drop_before(&db, &TABLES, NOW_MS).await.unwrap().len(), 2);
     bed.finish().await;
 }

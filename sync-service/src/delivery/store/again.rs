@@ -49,18 +49,18 @@ pub async fn again(tx: &WriteTx, ids: &[i64], scope: Option<i64>) -> Result<Vec<
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let from = sql::integers(tx.get_database_backend(), 1, "r");
+    let (these, values) = sql::one_of(tx.get_database_backend(), 1, "d.id", ids)?;
     // A pushed batch stands in the line of its address; see partner_sync.
     let sql = format!(
         "SELECT d.id, d.subscription_id, d.change_seq, COALESCE(c.order_id, -d.subscription_id) AS order_id,
             COALESCE(c.order_seq, -d.change_seq) AS order_seq, q.state,
             d.status, d.tries
-        FROM {from} JOIN delivery d ON d.id = r.v
-        JOIN subscription s ON s.id = d.subscription_id AND s.deleted_at = 0
+        FROM delivery d JOIN subscription s ON s.id = d.subscription_id AND s.deleted_at = 0
         LEFT JOIN order_change c ON c.seq = d.change_seq LEFT JOIN delivery_queue q ON q.delivery_id = d.id
-        WHERE $2 < 0 OR d.partner_id = $2"
+        WHERE ($1 < 0 OR d.partner_id = $1) AND {these}"
     );
-    let rows = sql::query(tx, sql, vec![sql::ones(ids)?, scope.unwrap_or(-1).into()]).await?;
+    let values = [vec![scope.unwrap_or(-1).into()], values].concat();
+    let rows = sql::query(tx, sql, values).await?;
     rows.iter()
         .map(|row| {
             Ok(Again {
@@ -77,7 +77,7 @@ pub async fn again(tx: &WriteTx, ids: &[i64], scope: Option<i64>) -> Result<Vec<
         .collect()
 }
 
-/// The deliveries these changes have to a subscription: (change, delivery).
+/// The deliveries these changes have to a subscription: (change, delivery). They may be of any month.
 pub async fn of_changes(tx: &WriteTx, subscription_id: i64, seqs: &[i64]) -> Result<Vec<(i64, i64)>, DbErr> {
     if seqs.is_empty() {
         return Ok(Vec::new());
@@ -153,7 +153,8 @@ pub async fn reopen(tx: &WriteTx, ids: &[i64]) -> Result<(), DbErr> {
     if ids.is_empty() {
         return Ok(());
     }
-    let from = sql::integers(tx.get_database_backend(), 1, "r");
-    let sql = format!("UPDATE delivery SET status = $2, finished_at = 0 FROM {from} WHERE delivery.id = r.v");
-    sql::execute(tx, sql, vec![sql::ones(ids)?, (Status::Waiting as i16).into()]).await.map(|_| ())
+    let (these, values) = sql::one_of(tx.get_database_backend(), 1, "id", ids)?;
+    let sql = format!("UPDATE delivery SET status = $1, finished_at = 0 WHERE {these}");
+    let values = [vec![(Status::Waiting as i16).into()], values].concat();
+    sql::execute(tx, sql, values).await.map(|_| ())
 }

@@ -182,10 +182,9 @@ pub async fn supersede(tx: &WriteTx, ids: &[i64], now: i64) -> Result<(), DbErr>
     if ids.is_empty() {
         return Ok(());
     }
-    let from = sql::integers(tx.get_database_backend(), 1, "r");
-    let sql =
-        format!("UPDATE delivery SET status = $2, finished_at = $3 FROM {from} WHERE delivery.id = r.v");
-    let values = vec![sql::ones(ids)?, (Status::Superseded as i16).into(), now.into()];
+    let (these, values) = sql::one_of(tx.get_database_backend(), 2, "id", ids)?;
+    let sql = format!("UPDATE delivery SET status = $1, finished_at = $2 WHERE {these}");
+    let values = [vec![(Status::Superseded as i16).into(), now.into()], values].concat();
     let gone = unqueue(tx.get_database_backend(), ids)?;
     sql::together(tx, [Some(Write::new(sql, values)), gone]).await
 }

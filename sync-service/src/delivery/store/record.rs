@@ -106,6 +106,8 @@ const PROGRESS: &[Column] = &[
     ("finished_at", "bigint"),
 ];
 
+/// Each row is sought by its id in its month. Bounds of the ids would leave out the other months when it is planned, but
+/// PostgreSQL then takes what lies between them for few and compares all of it with every row.
 pub fn progress(backend: DbBackend, rows: &[Progress<'_>]) -> Result<Option<Write>, DbErr> {
     if rows.is_empty() {
         return Ok(None);

@@ -88,20 +88,29 @@ pub async fn add(
     Ok(ids)
 }
 
-/// Adds those entries of an import whose mobile the report does not have yet, none of which stands in `entries` twice;
-/// answers their ids. The import itself is audited, not each of its rows, and it tells of them when it has ended
+/// What [`add_fresh`] has added.
+#[derive(Debug, Clone, Copy)]
+pub struct Added {
+    pub count: usize,
+    /// Their ids lie between these, both included.
+    pub first: i64,
+    pub last: i64,
+}
+
+/// Adds those entries of an import whose mobile the report does not have yet, none of which stands in `entries` twice.
+/// The import itself is audited, not each of its rows, and it tells of them when it has ended
 /// (`workbook::service_tell`).
 pub async fn add_fresh(
     platform: &Platform,
     tx: &WriteTx,
     origin: Origin<'_>,
     entries: &[NewEntry],
-) -> Result<Vec<i64>, DbErr> {
+) -> Result<Added, DbErr> {
     let ids = platform.ids.batch(entries.len());
     let rows: Vec<Row<'_>> = ids.iter().zip(entries).map(|(id, e)| row(*id, e)).collect();
-    let mut fresh = store::insert_fresh(tx, origin, &rows).await?;
-    fresh.sort_unstable();
-    Ok(fresh)
+    let count = usize::try_from(store::insert_fresh(tx, origin, &rows).await?).unwrap_or(usize::MAX);
+    let (first, last) = (ids.first().copied().unwrap_or(0), ids.last().copied().unwrap_or(0));
+    Ok(Added { count, first, last })
 }
 
 fn row(id: i64, entry: &NewEntry) -> Row<'_> {

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use super::{
     service::WorkbookError,
     service_job::{self, Ahead},
-    service_tell, store,
+    service_read, service_tell, store,
 };
 use crate::app::Ctx;
 
@@ -65,10 +65,11 @@ pub fn cleaner(ctx: &Ctx) -> Worker {
     })
 }
 
-/// Forgets some refused rows that nobody fetched in time.
+/// Forgets some refused rows that nobody fetched in time, and staged ones of files that never became an import.
 pub async fn forget(ctx: &Ctx) -> Result<Turn, DbErr> {
     let tx = ctx.platform.db.write_tx().await?;
     let gone = store::purge(&tx, ctx.platform.clock.now_ms() - KEEP_ERRORS_MS).await?;
     tx.commit().await?;
-    Ok(if gone > 0 { Turn::Done } else { Turn::Idle })
+    let orphans = service_read::forget_orphans(ctx).await?;
+    Ok(if gone + orphans > 0 { Turn::Done } else { Turn::Idle })
 }

@@ -1,6 +1,6 @@
 //! The white list as a workbook: template, import, export, convert (`spec/report-admin-api.md`, "White list").
 //!
-//! Invariants: a file is read to its end before anything is written, so a refused file leaves nothing behind;
+//! Invariants: a file is read to its end before an entry is written, so a refused file leaves nothing behind;
 //! `total = success + repeat + error`; a batch is inserted, counted and dropped from the queue in one
 //! transaction, so nothing is inserted twice; no row of a file stays in memory longer than its batch.
 //!
@@ -15,6 +15,7 @@ mod parse;
 mod rules;
 mod service;
 mod service_job;
+mod service_read;
 mod service_tell;
 mod store;
 mod write;

@@ -1,12 +1,7 @@
 //! Importing a workbook: judged wholly before anything is written, then written in batches, each in one
 //! transaction with its counts, so that a restart goes on where it stopped and nothing is inserted twice.
 
-use std::{
-    fs::File,
-    io::{BufRead, BufReader, BufWriter, Seek, Write},
-    path::Path,
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use platform::{
     audit::{self, Change, Who},
@@ -18,8 +13,9 @@ use tokio::sync::Semaphore;
 
 use super::{
     http::ImportInfo,
-    parse::{self, ReadError},
-    rules::{self, Batch, Counts, GoodRow, Known},
+    parse::ReadError,
+    rules::{Batch, Counts, GoodRow, Known},
+    service_read::{self, rehearse, stage},
     service_tell, store,
 };
 use crate::{
@@ -29,10 +25,6 @@ use crate::{
     whitelist::{self, rules::NewEntry, store::Origin},
 };
 
-/// Up to so many rows an import is done when the request is answered; above, it runs as a job.
-pub const INLINE_ROWS: u32 = 5_000;
-/// Rows of one transaction.
-const BATCH_ROWS: usize = 5_000;
 /// Entries removed by one statement of an undo.
 const UNDO_BATCH: i64 = 500;
 
@@ -55,9 +47,7 @@ pub enum WorkbookError {
     Reader(#[from] tokio::task::JoinError),
     #[error("the workbook could not be written: {0}")]
     Write(#[from] rust_xlsxwriter::XlsxError),
-    #[error("the spool cannot be read or written: {0}")]
-    Spool(#[from] std::io::Error),
-    #[error("a spooled batch is no batch: {0}")]
+    #[error("a staged batch is no batch: {0}")]
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     Db(#[from] DbErr),
@@ -94,51 +84,6 @@ fn read_error(e: ReadError) -> ApiError {
     }
 }
 
-/// A file that was read and judged to its end.
-struct Judged {
-    header: Vec<String>,
-    rows: u32,
-    /// One batch a line.
-    spool: File,
-}
-
-/// Reads and judges a file into a spool; nothing is refused any more after this.
-fn judge(path: &Path, name: &str) -> Result<Judged, WorkbookError> {
-    let mut spool = BufWriter::new(tempfile::tempfile()?);
-    let (mut batch, mut rows) = (Batch::default(), 0);
-    let mut failed = None;
-    let mut flush = |batch: &mut Batch| -> Result<(), WorkbookError> {
-        serde_json::to_writer(&mut spool, batch)?;
-        spool.write_all(b"\n")?;
-        *batch = Batch::default();
-        Ok(())
-    };
-    let columns = parse::read_table(path, name, |columns, row| {
-        if rules::is_example(columns.pick(&row)) {
-            return Ok(());
-        }
-        rows += 1;
-        batch.push(columns, &row);
-        if batch.len() == BATCH_ROWS
-            && let Err(e) = flush(&mut batch)
-        {
-            failed = Some(e);
-            return Err(ReadError::Stopped);
-        }
-        Ok(())
-    });
-    if let Some(e) = failed {
-        return Err(e);
-    }
-    let columns = columns?;
-    if batch.len() > 0 {
-        flush(&mut batch)?;
-    }
-    let mut spool = spool.into_inner().map_err(|e| e.into_error())?;
-    spool.rewind()?;
-    Ok(Judged { header: columns.header, rows, spool })
-}
-
 /// An uploaded workbook.
 pub struct Upload {
     pub file: tempfile::NamedTempFile,
@@ -167,23 +112,30 @@ pub async fn import(
     if !reports::store::exists(ctx.platform.db.conn(), report_id).await? {
         return Err(WorkbookError::NoSuchReport);
     }
-    let name = upload.name.clone();
-    let judged = with_permit(&ctx.readers, move || judge(upload.file.path(), &upload.name)).await?;
-    let rows = i64::from(judged.rows);
     if dry_run {
-        let counts = rehearse(ctx, report_id, judged.spool).await?;
-        return Ok(Outcome::Dry { rows, counts });
+        let (read, counts) =
+            service_read::read(ctx, upload, async |batches| rehearse(ctx, report_id, batches).await).await?;
+        return Ok(Outcome::Dry { rows: read.rows, counts });
     }
+    let (id, file_name) = (ctx.platform.ids.next(), upload.name.clone());
+    let taken = service_read::read(ctx, upload, async |batches| stage(ctx, id, batches).await).await;
+    let (read, small) = match taken {
+        Ok(taken) => taken,
+        Err(e) => {
+            service_read::drop_staged(ctx, id).await;
+            return Err(e);
+        }
+    };
     let now = ctx.platform.clock.now_ms();
     let mut import = Model {
-        id: ctx.platform.ids.next(),
+        id,
         report_id,
         author: who.actor.name.clone(),
-        file_name: name,
-        header: serde_json::to_string(&judged.header)?,
+        file_name,
+        header: serde_json::to_string(&read.header)?,
         state: "running".into(),
         reason: String::new(),
-        row_count: rows,
+        row_count: read.rows,
         success_count: 0,
         repeat_count: 0,
         error_count: 0,
@@ -194,23 +146,19 @@ pub async fn import(
         finished_at: 0,
     };
     let tx = ctx.platform.db.write_tx().await?;
-    if judged.rows > INLINE_ROWS {
-        store::insert(&tx, import.clone()).await?;
-        enqueue(&tx, import.id, judged.spool).await?;
-        record(ctx, &tx, who, "import.add", (None, &import)).await?;
-        tx.commit().await?;
-        ctx.imports.notify_one();
-    } else {
-        for line in BufReader::new(judged.spool).lines() {
-            if !take(ctx, &tx, &mut import, serde_json::from_str(&line?)?).await? {
-                return Err(WorkbookError::NoSuchReport);
-            }
+    let large = small.is_none();
+    if let Some(batch) = small {
+        if !take(ctx, &tx, &mut import, batch).await? {
+            return Err(WorkbookError::NoSuchReport);
         }
         finish(&mut import, now);
         while service_tell::tell(ctx, &tx, &mut import).await? {}
-        store::insert(&tx, import.clone()).await?;
-        record(ctx, &tx, who, "import.add", (None, &import)).await?;
-        tx.commit().await?;
+    }
+    store::insert(&tx, import.clone()).await?;
+    record(ctx, &tx, who, "import.add", (None, &import)).await?;
+    tx.commit().await?;
+    if large {
+        ctx.imports.notify_one();
     }
     Ok(Outcome::Import(import))
 }
@@ -251,32 +199,7 @@ pub(super) fn finish(import: &mut Model, now: i64) {
     import.finished_at = now;
 }
 
-/// Moves the spool into the database, so that the rows outlive this process.
-async fn enqueue(tx: &WriteTx, import_id: i64, spool: File) -> Result<(), WorkbookError> {
-    for (seq, line) in (0..).zip(BufReader::new(spool).lines()) {
-        store::insert_batch(tx, import_id, seq, &line?).await?;
-    }
-    Ok(())
-}
-
-/// Counts as an import would, and writes nothing.
-async fn rehearse(ctx: &Ctx, report_id: i64, spool: File) -> Result<Counts, WorkbookError> {
-    let mut known = Known::default();
-    let mut counts = Counts::default();
-    for line in BufReader::new(spool).lines() {
-        let batch: Batch = serde_json::from_str(&line?)?;
-        let mobiles: Vec<&str> = batch.good.iter().map(|row| row.4.as_str()).collect();
-        for mobile in store::known_mobiles(ctx.platform.db.conn(), report_id, &mobiles).await? {
-            known.insert(&mobile);
-        }
-        let good = batch.good.len();
-        let fresh = known.fresh(batch.good).len();
-        counts += counted(good, fresh, batch.bad.len());
-    }
-    Ok(counts)
-}
-
-fn counted(good: usize, fresh: usize, bad: usize) -> Counts {
+pub(super) fn counted(good: usize, fresh: usize, bad: usize) -> Counts {
     let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     Counts { success: number(fresh), repeat: number(good - fresh), error: number(bad) }
 }
@@ -297,13 +220,13 @@ pub(super) async fn take(
     let now_ms = ctx.platform.clock.now_ms();
     let who = Who::account_named(&import.author);
     let origin = Origin { report_id: import.report_id, who: &who, import_id: import.id, now_ms };
-    let ids = whitelist::service::add_fresh(&ctx.platform, tx, origin, &entries).await?;
+    let added = whitelist::service::add_fresh(&ctx.platform, tx, origin, &entries).await?;
     store::insert_errors(tx, import.id, &bad).await?;
-    if let (Some(first), Some(last)) = (ids.first(), ids.last()) {
-        import.first_id = if import.first_id == 0 { *first } else { import.first_id.min(*first) };
-        import.last_id = import.last_id.max(*last);
+    if added.count > 0 {
+        import.first_id = if import.first_id == 0 { added.first } else { import.first_id.min(added.first) };
+        import.last_id = import.last_id.max(added.last);
     }
-    let counts = counted(all, ids.len(), bad.len());
+    let counts = counted(all, added.count, bad.len());
     import.success_count += counts.success;
     import.repeat_count += counts.repeat;
     import.error_count += counts.error;

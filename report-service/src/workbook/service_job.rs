@@ -46,6 +46,10 @@ pub async fn advance(ctx: &Ctx, ahead: &mut Ahead) -> Result<bool, WorkbookError
         Ok(()) => {
             let ended = import.state != "running";
             store::update(&tx, import).await?;
+            if !ended {
+                // Lost in a crash, the batch is there again; who reads that the import is done needs all of it.
+                tx.unhurried().await?;
+            }
             tx.commit().await?;
             if ended {
                 ctx.untold.notify_one();

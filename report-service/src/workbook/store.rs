@@ -194,6 +194,15 @@ pub async fn drop_batches(tx: &WriteTx, import_id: i64) -> Result<(), DbErr> {
     tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(|_| ())
 }
 
+/// Drops some batches whose import, older than `before`, was never made; answers how many.
+pub async fn purge_orphans(tx: &WriteTx, before: i64) -> Result<u64, DbErr> {
+    let sql = "DELETE FROM white_list_import_batch WHERE (import_id, seq) IN
+        (SELECT b.import_id, b.seq FROM white_list_import_batch b WHERE b.import_id < $1
+            AND NOT EXISTS (SELECT 1 FROM white_list_import i WHERE i.id = b.import_id) LIMIT 200)";
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, [before.into()]);
+    Ok(tx.execute_raw(statement).await?.rows_affected())
+}
+
 /// Counts of an import, as stored.
 pub fn counts(import: &Model) -> Counts {
     Counts { success: import.success_count, repeat: import.repeat_count, error: import.error_count }

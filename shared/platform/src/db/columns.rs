@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 /// # use platform::db::Columns;
 /// let rows = Columns::new().integers("id", [1, 2]).texts("name", ["a", "b"]);
 /// let (from, values) = rows.source(sea_orm::DbBackend::Postgres, 1, "r");
-/// assert_eq!(from, "unnest($2::bigint[], $3::text[]) AS r(id, name)");
+/// assert_eq!(from, "(SELECT unnest($2::bigint[]) AS id, unnest($3::text[]) AS name) AS r");
 /// assert_eq!(values.len(), 2);
 /// ```
 #[derive(Debug, Default)]
@@ -49,17 +49,17 @@ impl Columns {
     }
 
     fn arrays(self, before: usize, alias: &str) -> (String, Vec<Value>) {
-        let (mut names, mut arrays, mut values) = (Vec::new(), Vec::new(), Vec::<Value>::new());
+        let (mut columns, mut values) = (Vec::new(), Vec::<Value>::new());
         for (n, (name, column)) in (before + 1..).zip(self.columns) {
-            names.push(name);
             let (kind, value) = match column {
                 Values::Integers(numbers) => ("bigint", numbers.into()),
                 Values::Texts(texts) => ("text", texts.into()),
             };
-            arrays.push(format!("${n}::{kind}[]"));
+            columns.push(format!("unnest(${n}::{kind}[]) AS {name}"));
             values.push(value);
         }
-        (format!("unnest({}) AS {alias}({})", arrays.join(", "), names.join(", ")), values)
+        // Unfolded in the select list, row by row; as a table of its own it would be stored first.
+        (format!("(SELECT {}) AS {alias}", columns.join(", ")), values)
     }
 
     fn json(self, before: usize, alias: &str) -> (String, Vec<Value>) {

@@ -106,9 +106,7 @@ impl Db {
     /// not wait for the disk. What commits after it in the usual way is never kept without it.
     pub async fn write_tx_unhurried(&self) -> Result<WriteTx, DbErr> {
         let tx = self.write_tx().await?;
-        if self.is_postgres() {
-            tx.execute_unprepared("SET LOCAL synchronous_commit = off").await?;
-        }
+        tx.unhurried().await?;
         Ok(tx)
     }
 

@@ -44,6 +44,14 @@ impl WriteTx {
         })
     }
 
+    /// From now on this is one of [`Db::write_tx_unhurried`].
+    pub async fn unhurried(&self) -> Result<(), DbErr> {
+        if self.get_database_backend() == DbBackend::Postgres {
+            self.execute_unprepared("SET LOCAL synchronous_commit = off").await?;
+        }
+        Ok(())
+    }
+
     /// Commits; wakes the relay when the outbox got a row.
     pub async fn commit(self) -> Result<(), DbErr> {
         let wrote_outbox = self.wrote_outbox.load(Ordering::Relaxed);

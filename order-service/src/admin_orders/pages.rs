@@ -155,8 +155,7 @@ impl Pages {
         let near = offset <= NEAR;
         let counts = [end, start].map(|r| Stretch { from: r.from, below: r.below });
         let mut wanted = Rows { of: within(of, end.base), skip: offset, limit: if near { limit } else { 0 } };
-        let (counts, mut rows) =
-            store::counted_page(&self.kept, narrow, counts, i64::MAX, wanted).await?;
+        let (counts, mut rows) = store::counted_page(&self.kept, narrow, counts, i64::MAX, wanted).await?;
         let (end, start) = (end.base + counts[0], start.base + counts[1]);
         let total = (end - start).max(0);
         if !near && offset < total {

@@ -24,6 +24,8 @@ pub struct Model {
     /// The entries it made lie between these ids, with others perhaps; 0 = none yet.
     pub first_id: i64,
     pub last_id: i64,
+    /// The report had no entry when this import wrote its first.
+    pub into_empty: bool,
     /// Its entries from this id on are not told to others yet; 0 = all are.
     pub untold_from: i64,
     pub created_at: i64,

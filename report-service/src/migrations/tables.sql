@@ -67,6 +67,8 @@ CREATE TABLE white_list_import (
     -- The entries it made lie between these ids; 0 = none yet.
     first_id BIGINT NOT NULL,
     last_id BIGINT NOT NULL,
+    -- The report had no entry when this import wrote its first.
+    into_empty BOOLEAN NOT NULL,
     -- Its entries from this id on are not told to others yet; 0 = all are.
     untold_from BIGINT NOT NULL,
     created_at BIGINT NOT NULL,

@@ -88,7 +88,7 @@ pub async fn add(
     Ok(ids)
 }
 
-/// What [`add_fresh`] has added.
+/// What [`add_imported`] has added.
 #[derive(Debug, Clone, Copy)]
 pub struct Added {
     pub count: usize,
@@ -97,18 +97,24 @@ pub struct Added {
     pub last: i64,
 }
 
-/// Adds those entries of an import whose mobile the report does not have yet, none of which stands in `entries` twice.
-/// The import itself is audited, not each of its rows, and it tells of them when it has ended
+/// Adds those entries of an import whose mobile the report does not have yet, none of which stands in `entries` twice;
+/// `all` of them when the caller knows that none is there. The import itself is audited, not each of its rows, and it tells of them when it has ended
 /// (`workbook::service_tell`).
-pub async fn add_fresh(
+pub async fn add_imported(
     platform: &Platform,
     tx: &WriteTx,
     origin: Origin<'_>,
     entries: &[NewEntry],
+    all: bool,
 ) -> Result<Added, DbErr> {
     let ids = platform.ids.batch(entries.len());
     let rows: Vec<Row<'_>> = ids.iter().zip(entries).map(|(id, e)| row(*id, e)).collect();
-    let count = usize::try_from(store::insert_fresh(tx, origin, &rows).await?).unwrap_or(usize::MAX);
+    let count = if all {
+        store::insert(tx, origin, &rows).await?;
+        rows.len()
+    } else {
+        usize::try_from(store::insert_fresh(tx, origin, &rows).await?).unwrap_or(usize::MAX)
+    };
     let (first, last) = (ids.first().copied().unwrap_or(0), ids.last().copied().unwrap_or(0));
     Ok(Added { count, first, last })
 }

@@ -126,18 +126,32 @@ pub type BadRow = (u32, String, Vec<Value>);
 /// Rows of a file that travel together.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Batch {
+    /// No mobile stands in the file's good rows twice.
     pub good: Vec<GoodRow>,
+    /// Good rows whose mobile stands earlier in the file.
+    pub repeats: usize,
     pub bad: Vec<BadRow>,
 }
 
 impl Batch {
     pub fn len(&self) -> usize {
-        self.good.len() + self.bad.len()
+        self.good.len() + self.repeats + self.bad.len()
     }
 
-    /// Judges a row and adds it.
-    pub fn push(&mut self, columns: &Columns, row: &Row) {
+    /// What would come of it if the report had none of its mobiles.
+    pub fn counts(&self) -> Counts {
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        Counts {
+            success: number(self.good.len()),
+            repeat: number(self.repeats),
+            error: number(self.bad.len()),
+        }
+    }
+
+    /// Judges a row and adds it; `known` are the mobiles of the file so far.
+    pub fn push(&mut self, columns: &Columns, row: &Row, known: &mut Known) {
         match judge(columns.pick(row)) {
+            Ok(e) if !known.insert(&e.mobile) => self.repeats += 1,
             Ok(e) => self.good.push((
                 row.number,
                 e.given_user,
@@ -176,6 +190,13 @@ impl Counts {
     pub fn total(self) -> i64 {
         self.success + self.repeat + self.error
     }
+
+    /// The same where so many of the good rows are new to the report.
+    #[must_use]
+    pub fn with_fresh(self, fresh: usize) -> Self {
+        let fresh = i64::try_from(fresh).unwrap_or(i64::MAX);
+        Self { success: fresh, repeat: self.repeat + self.success - fresh, ..self }
+    }
 }
 
 impl std::ops::AddAssign for Counts {
@@ -186,7 +207,7 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
-/// Mobiles that are in the report or came earlier in the file. Numbers take 8 bytes each.
+/// Mobiles that came earlier in the file. Numbers take 8 bytes each.
 #[derive(Debug, Default)]
 pub struct Known {
     numbers: HashSet<u64>,
@@ -202,12 +223,6 @@ impl Known {
             Ok(number) if plain => self.numbers.insert(number),
             _ => self.texts.insert(mobile.to_owned()),
         }
-    }
-
-    /// The rows that are no repeats.
-    pub fn fresh(&mut self, mut rows: Vec<GoodRow>) -> Vec<GoodRow> {
-        rows.retain(|row| self.insert(&row.4));
-        rows
     }
 }
 

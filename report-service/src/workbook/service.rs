@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::{
     http::ImportInfo,
     parse::ReadError,
-    rules::{Batch, Counts, GoodRow, Known},
+    rules::{Batch, Counts, GoodRow},
     service_read::{self, rehearse, stage},
     service_tell, store,
 };
@@ -141,6 +141,7 @@ pub async fn import(
         error_count: 0,
         first_id: 0,
         last_id: 0,
+        into_empty: false,
         untold_from: 1,
         created_at: now,
         finished_at: 0,
@@ -199,11 +200,6 @@ pub(super) fn finish(import: &mut Model, now: i64) {
     import.finished_at = now;
 }
 
-pub(super) fn counted(good: usize, fresh: usize, bad: usize) -> Counts {
-    let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    Counts { success: number(fresh), repeat: number(good - fresh), error: number(bad) }
-}
-
 /// Writes one batch of an import and counts it; false when the report is gone.
 pub(super) async fn take(
     ctx: &Ctx,
@@ -214,19 +210,20 @@ pub(super) async fn take(
     if !store::hold_report(tx, import.report_id).await? {
         return Ok(false);
     }
-    let Batch { good, bad } = batch;
-    let all = good.len();
-    let entries: Vec<NewEntry> = Known::default().fresh(good).into_iter().map(entry).collect();
+    let alone = store::has_none_else(tx, import).await?;
+    import.into_empty = alone;
+    let counts = batch.counts();
+    let entries: Vec<NewEntry> = batch.good.into_iter().map(entry).collect();
     let now_ms = ctx.platform.clock.now_ms();
     let who = Who::account_named(&import.author);
     let origin = Origin { report_id: import.report_id, who: &who, import_id: import.id, now_ms };
-    let added = whitelist::service::add_fresh(&ctx.platform, tx, origin, &entries).await?;
-    store::insert_errors(tx, import.id, &bad).await?;
+    let added = whitelist::service::add_imported(&ctx.platform, tx, origin, &entries, alone).await?;
+    store::insert_errors(tx, import.id, &batch.bad).await?;
     if added.count > 0 {
         import.first_id = if import.first_id == 0 { added.first } else { import.first_id.min(added.first) };
         import.last_id = import.last_id.max(added.last);
     }
-    let counts = counted(all, added.count, bad.len());
+    let counts = counts.with_fresh(added.count);
     import.success_count += counts.success;
     import.repeat_count += counts.repeat;
     import.error_count += counts.error;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::{
     parse::{self, ReadError},
     rules::{self, Batch, Counts, Known},
-    service::{Upload, WorkbookError, counted, with_permit},
+    service::{Upload, WorkbookError, with_permit},
     store,
 };
 use crate::app::Ctx;
@@ -42,16 +42,15 @@ pub async fn read<T>(
 }
 
 fn judge(upload: &Upload, batches: &mpsc::Sender<Batch>) -> Result<Read, WorkbookError> {
-    let (mut batch, mut rows) = (Batch::default(), 0);
-    let hand_over = |batch: &mut Batch| {
-        batches.blocking_send(std::mem::take(batch)).map_err(|_| ReadError::Stopped)
-    };
+    let (mut batch, mut known, mut rows) = (Batch::default(), Known::default(), 0);
+    let hand_over =
+        |batch: &mut Batch| batches.blocking_send(std::mem::take(batch)).map_err(|_| ReadError::Stopped);
     let columns = parse::read_table(upload.file.path(), &upload.name, |columns, row| {
         if rules::is_example(columns.pick(&row)) {
             return Ok(());
         }
         rows += 1;
-        batch.push(columns, &row);
+        batch.push(columns, &row, &mut known);
         if batch.len() == BATCH_ROWS { hand_over(&mut batch) } else { Ok(()) }
     })?;
     if batch.len() > 0 {
@@ -91,16 +90,11 @@ pub async fn rehearse(
     report_id: i64,
     mut batches: mpsc::Receiver<Batch>,
 ) -> Result<Counts, WorkbookError> {
-    let mut known = Known::default();
     let mut counts = Counts::default();
     while let Some(batch) = batches.recv().await {
         let mobiles: Vec<&str> = batch.good.iter().map(|row| row.4.as_str()).collect();
-        for mobile in store::known_mobiles(ctx.platform.db.conn(), report_id, &mobiles).await? {
-            known.insert(&mobile);
-        }
-        let good = batch.good.len();
-        let fresh = known.fresh(batch.good).len();
-        counts += counted(good, fresh, batch.bad.len());
+        let known = store::known_mobiles(ctx.platform.db.conn(), report_id, &mobiles).await?;
+        counts += batch.counts().with_fresh(mobiles.len() - known);
     }
     Ok(counts)
 }

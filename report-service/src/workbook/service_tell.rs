@@ -11,7 +11,7 @@ use crate::{app::Ctx, entities::white_list_import::Model, whitelist};
 use platform::db::WriteTx;
 
 /// Entries told of in one transaction.
-const TOLD_AT_ONCE: u64 = 5_000;
+const TOLD_AT_ONCE: usize = 5_000;
 
 /// Tells of the next entries of an import in the caller's transaction; false when there were no more.
 pub(super) async fn tell(ctx: &Ctx, tx: &WriteTx, import: &mut Model) -> Result<bool, DbErr> {

@@ -30,14 +30,14 @@ fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, DbErr> {
     serde_json::to_string(value).map_err(|e| DbErr::Custom(e.to_string()))
 }
 
-/// Which of these mobiles stand in the report.
+/// How many of these mobiles, all different, stand in the report.
 pub async fn known_mobiles(
     conn: &impl ConnectionTrait,
     report_id: i64,
     mobiles: &[&str],
-) -> Result<Vec<String>, DbErr> {
+) -> Result<usize, DbErr> {
     if mobiles.is_empty() {
-        return Ok(Vec::new());
+        return Ok(0);
     }
     let (backend, sql) = dialect(
         conn,
@@ -48,8 +48,7 @@ pub async fn known_mobiles(
             (SELECT 1 FROM white_list_entry WHERE report_id = $1 AND mobile = value)",
     );
     let values = [report_id.into(), json(mobiles)?.into()];
-    let rows = conn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+    Ok(conn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?.len())
 }
 
 /// Holds the report until the transaction ends, so that two imports into it do not both miss a repeat; false
@@ -62,6 +61,23 @@ pub async fn hold_report(tx: &WriteTx, report_id: i64) -> Result<bool, DbErr> {
     );
     let statement = Statement::from_sql_and_values(backend, sql, [report_id.into()]);
     Ok(tx.query_one_raw(statement).await?.is_some())
+}
+
+/// Whether the report has no entries but those of this import, as far as imports go; the caller holds the report. Who
+/// adds some by hand meanwhile has added them after it, and by hand a mobile may stand there twice.
+pub async fn has_none_else(tx: &WriteTx, import: &Model) -> Result<bool, DbErr> {
+    let first = counts(import).total() == 0;
+    if !first && !import.into_empty {
+        return Ok(false);
+    }
+    let sql = if first {
+        "SELECT 1 FROM white_list_entry WHERE report_id = $1 AND import_id <> $2 LIMIT 1"
+    } else {
+        "SELECT 1 FROM white_list_import WHERE report_id = $1 AND id <> $2 AND success_count > 0 LIMIT 1"
+    };
+    let values = [import.report_id.into(), import.id.into()];
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
+    Ok(tx.query_one_raw(statement).await?.is_none())
 }
 
 /// Adds an import.
@@ -133,17 +149,17 @@ pub async fn untold(conn: &impl ConnectionTrait) -> Result<i64, DbErr> {
 pub async fn untold_entries(
     tx: &WriteTx,
     import: &Model,
-    limit: u64,
+    limit: usize,
 ) -> Result<Vec<white_list_entry::Model>, DbErr> {
-    use white_list_entry::Column;
-    white_list_entry::Entity::find()
-        .filter(Column::ReportId.eq(import.report_id))
-        .filter(Column::Id.between(import.untold_from.max(import.first_id), import.last_id))
-        .filter(Column::ImportId.eq(import.id))
-        .order_by_asc(Column::Id)
-        .limit(limit)
-        .all(tx)
-        .await
+    // The limit stands in the text, the order as the key has it: a plan made for any limit would sort.
+    let sql = format!(
+        "SELECT * FROM white_list_entry WHERE report_id = $1 AND id BETWEEN $2 AND $3 AND import_id = $4
+            ORDER BY report_id, id LIMIT {limit}"
+    );
+    let from = import.untold_from.max(import.first_id);
+    let values = [import.report_id.into(), from.into(), import.last_id.into(), import.id.into()];
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
+    white_list_entry::Entity::find().from_raw_sql(statement).all(tx).await
 }
 
 /// Imports under way, and the rows they have left. A read, so that idle turns disturb no writer.

@@ -4,6 +4,7 @@
 
 mod audit;
 mod contract;
+mod large_imports;
 mod readings;
 mod repeats;
 mod reports;

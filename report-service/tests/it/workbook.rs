@@ -15,7 +15,7 @@ use crate::{
     start,
 };
 
-async fn upload(app: &App, path: &str, name: &str, file: &[u8]) -> Answer {
+pub async fn upload(app: &App, path: &str, name: &str, file: &[u8]) -> Answer {
     let (kind, body) = form(name, file);
     app.post(path).body(kind, body).as_account(3, "导入人").send().await
 }
@@ -48,7 +48,7 @@ pub async fn white(app: &App, report: i64) -> Vec<Value> {
     list["date"]["data"].as_array().unwrap().clone()
 }
 
-async fn finished(app: &App, report: i64, import: &Value) -> Value {
+pub async fn finished(app: &App, report: i64, import: &Value) -> Value {
     let path = format!("/api/report/{report}/import/{}", import["import_id"]);
     wait_until("the import is done", async || {
         let info = app.get(&path).send().await.expect_status(200).json()["data"].clone();

@@ -23,6 +23,8 @@ pub struct Operator {
 
 /// How long an import took.
 pub struct Imported {
+    /// When the first byte was sent.
+    pub started: Instant,
     /// From the first byte sent to the answer, seconds.
     pub answered: f64,
     /// From the first byte sent until it was seen to be done, seconds.
@@ -98,7 +100,7 @@ impl Operator {
                 let done = started.elapsed().as_secs_f64();
                 let good = data["success"] == rows && data["total"] == rows;
                 return if good {
-                    Ok(Imported { answered, done })
+                    Ok(Imported { started, answered, done })
                 } else {
                     Err(format!("wrong counts: {data}"))
                 };

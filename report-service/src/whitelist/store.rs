@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Rows of one statement.
-const BATCH: usize = 2000;
+const BATCH: usize = 1250;
 
 /// What new entries of one request have in common.
 #[derive(Debug, Clone, Copy)]
@@ -73,23 +73,29 @@ fn inserting(backend: DbBackend, origin: Origin<'_>, rows: &[Row<'_>], tail: &st
 
 /// Adds entries with all their readings left.
 pub async fn insert(tx: &WriteTx, origin: Origin<'_>, rows: &[Row<'_>]) -> Result<(), DbErr> {
-    for batch in rows.chunks(BATCH) {
-        tx.execute_raw(inserting(tx.get_database_backend(), origin, batch, "")).await?;
+    insert_all(tx, origin, rows, "").await.map(|_| ())
+}
+
+/// Each statement is built while the database runs the one before it.
+async fn insert_all(tx: &WriteTx, origin: Origin<'_>, rows: &[Row<'_>], tail: &str) -> Result<u64, DbErr> {
+    let mut batches = rows.chunks(BATCH);
+    let mut build = || batches.next().map(|rows| inserting(tx.get_database_backend(), origin, rows, tail));
+    let (mut next, mut inserted) = (build(), 0);
+    while let Some(statement) = next {
+        let (done, built) = tokio::join!(tx.execute_raw(statement), async { build() });
+        inserted += done?.rows_affected();
+        next = built;
     }
-    Ok(())
+    Ok(inserted)
 }
 
 /// Adds those entries whose mobile the report does not have yet, with all their readings left; answers how many.
 /// No mobile stands in `rows` twice.
 pub async fn insert_fresh(tx: &WriteTx, origin: Origin<'_>, rows: &[Row<'_>]) -> Result<u64, DbErr> {
-    if rows.is_empty() {
-        return Ok(0);
-    }
     // A sub-select is one probe a mobile; the planner may turn NOT EXISTS into a scan of the whole report.
     let fresh =
         "WHERE (SELECT 1 FROM white_list_entry w WHERE w.report_id = $1 AND w.mobile = r.m LIMIT 1) IS NULL";
-    let added = tx.execute_raw(inserting(tx.get_database_backend(), origin, rows, fresh)).await?;
-    Ok(added.rows_affected())
+    insert_all(tx, origin, rows, fresh).await
 }
 
 fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, DbErr> {

@@ -32,4 +32,7 @@ mod wire;
 #[cfg(feature = "fuzzing")]
 pub use supplier::fuzzing;
 #[doc(hidden)]
-pub use supplier::poll_statement;
+pub use {
+    admin_orders::store_list::{Narrow, Rows, Stretch, page_statement},
+    supplier::poll_statement,
+};

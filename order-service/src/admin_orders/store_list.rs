@@ -54,7 +54,11 @@ struct Sql {
 
 impl Sql {
     fn of(db: &Db) -> Self {
-        Self { backend: db.conn().get_database_backend(), values: Vec::new() }
+        Self::new(db.conn().get_database_backend())
+    }
+
+    fn new(backend: DbBackend) -> Self {
+        Self { backend, values: Vec::new() }
     }
 
     fn bind(&mut self, value: impl Into<Value>) -> String {
@@ -72,7 +76,13 @@ impl Sql {
         let (from, below) = (self.bind(of.from), self.bind(of.below));
         let mut text = format!("id >= {from} AND id < {below}");
         if let Some(id) = narrow.customer_id {
-            text += &format!(" AND customer_id = {}", self.bind(id));
+            let id = self.bind(id);
+            text += &match self.backend {
+                // Not one value, so that its index alone brings the orders in their order (see `rows`): where few
+                // customers have many orders, a plan for any of them would walk all orders to find one's.
+                DbBackend::Postgres => format!(" AND customer_id = ANY (ARRAY[{id}::bigint])"),
+                _ => format!(" AND customer_id = {id}"),
+            };
         }
         if narrow.state != 0 {
             text += &format!(" AND state = {}", narrow.state);
@@ -106,22 +116,23 @@ impl Sql {
 
     fn rows(&mut self, narrow: &Narrow, rows: Rows) -> String {
         let condition = self.condition(narrow, Trade::ByRow, rows.of);
-        self.rows_out_of(&format!("orders WHERE {condition}"), rows)
+        let order = if narrow.customer_id.is_some() { "customer_id DESC, id DESC" } else { "id DESC" };
+        self.rows_out_of(&format!("orders WHERE {condition} ORDER BY {order}"), rows)
     }
 
     /// The ids of the page come out of `source`, by an index alone; only its own rows are fetched.
     fn rows_out_of(&mut self, source: &str, rows: Rows) -> String {
         let (limit, skip) = (self.bind(rows.limit), self.bind(rows.skip));
-        let ids = format!("(SELECT id FROM {source} ORDER BY id DESC LIMIT {limit} OFFSET {skip}) AS p");
+        let ids = format!("(SELECT id FROM {source} LIMIT {limit} OFFSET {skip}) AS p");
         // The same stretch for the rows themselves, so that other months are left alone.
         let (from, below) = (self.bind(rows.of.from), self.bind(rows.of.below));
-        let within = format!("id = p.id AND id >= {from} AND id < {below}");
+        let within = format!("o.id = p.id AND o.id >= {from} AND o.id < {below}");
         match self.backend {
             // LIMIT keeps it one probe an id: a plan made for no values in particular would rather read the stretch.
             DbBackend::Postgres => format!(
-                "SELECT o.* FROM {ids} CROSS JOIN LATERAL (SELECT * FROM orders WHERE {within} LIMIT 1) AS o"
+                "SELECT o.* FROM {ids} CROSS JOIN LATERAL (SELECT * FROM orders AS o WHERE {within} LIMIT 1) AS o"
             ),
-            _ => format!("SELECT o.* FROM {ids} JOIN orders AS o ON o.{within}"),
+            _ => format!("SELECT o.* FROM {ids} JOIN orders AS o ON {within}"),
         }
     }
 
@@ -167,7 +178,7 @@ pub async fn counted_page_by_trade(
     let mut sql = Sql::of(db);
     let condition = sql.condition(narrow, Trade::ByIndex, rows.of);
     let most = sql.bind(most);
-    let page = sql.rows_out_of("m", rows);
+    let page = sql.rows_out_of("m ORDER BY id DESC", rows);
     let text = format!(
         "WITH m AS MATERIALIZED (SELECT id FROM orders WHERE {condition} LIMIT {most})
          SELECT k.count_a, k.count_b, o.* FROM
@@ -202,10 +213,16 @@ fn order(row: &QueryResult) -> Option<Result<orders::Model, DbErr>> {
 /// # Errors
 /// The database.
 pub async fn page(db: &Db, narrow: &Narrow, rows: Rows) -> Result<Vec<orders::Model>, DbErr> {
-    let mut sql = Sql::of(db);
-    let text = format!("{} ORDER BY o.id DESC", sql.rows(narrow, rows));
-    let found = db.conn().query_all_raw(sql.statement(text)).await?;
+    let conn = db.conn();
+    let found = conn.query_all_raw(page_statement(conn.get_database_backend(), narrow, rows)).await?;
     found.iter().map(|row| orders::Model::from_query_result(row, "")).collect()
+}
+
+/// The statement of [`page`]. Shown for the test of its plan.
+pub fn page_statement(backend: DbBackend, narrow: &Narrow, rows: Rows) -> Statement {
+    let mut sql = Sql::new(backend);
+    let text = format!("{} ORDER BY o.id DESC", sql.rows(narrow, rows));
+    sql.statement(text)
 }
 
 /// The first `most` orders of a stretch in buckets of `size`, oldest first.

@@ -3,13 +3,14 @@
 
 use contracts::order_state::FulfilState;
 use order_service::{
+    Narrow, Rows, Stretch,
     lifecycle::{Claim, Span},
-    poll_statement,
+    page_statement, poll_statement,
 };
 use platform::{clock::Clock, db::Db, ids};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use serde_json::Value as Json;
-use testing::{Mode, wait_until};
+use testing::{App, Mode, TestBed, wait_until};
 
 use crate::{NOW_MS, start_on};
 
@@ -99,11 +100,12 @@ fn months_sought(nodes: &[Json], what: &str) -> usize {
     months.len()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn polls_and_claims_go_by_the_index_of_work_in_every_month() {
+/// order-service with a year of orders, each in its month; `None` on SQLite, which has no months.
+async fn year() -> Option<(TestBed, App)> {
     let (bed, app) = start_on(Clock::manual(NOW_MS)).await;
     if bed.mode() == Mode::Embedded {
-        return bed.finish().await;
+        bed.finish().await;
+        return None;
     }
     fill(app.db()).await;
     app.stop().await;
@@ -112,6 +114,13 @@ async fn polls_and_claims_go_by_the_index_of_work_in_every_month() {
     let db = app.db();
     wait_until("every order to be in its month", async || count(db, "orders_default").await == 0).await;
     db.conn().execute_unprepared("ANALYZE orders").await.unwrap();
+    Some((bed, app))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn polls_and_claims_go_by_the_index_of_work_in_every_month() {
+    let Some((bed, app)) = year().await else { return };
+    let db = app.db();
     let waiting = FulfilState::NotStarted;
     let claim = |goods_id, newest_first| {
         let span = Span { above: 0, below: i64::MAX, newest_first };
@@ -135,6 +144,38 @@ async fn polls_and_claims_go_by_the_index_of_work_in_every_month() {
             let sorted: f64 = sorted.filter_map(|n| n["Actual Rows"].as_f64()).sum();
             assert_eq!(sorted, 0.0, "{what}: {nodes:#?}");
         }
+    }
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_plan_of_a_list_page_serves_all_values_and_reads_no_more_than_the_page() {
+    let Some((bed, app)) = year().await else { return };
+    let of = Stretch { from: 0, below: i64::MAX };
+    let rows = Rows { of, skip: 0, limit: 20 };
+    for (what, narrow, found) in [
+        ("all", Narrow::default(), 20.0),
+        ("a state", Narrow { state: 3, ..Narrow::default() }, 20.0),
+        ("a state that none is in", Narrow { state: 2, ..Narrow::default() }, 0.0),
+        ("a usage that none has", Narrow { usage: 2, ..Narrow::default() }, 0.0),
+        ("a customer", Narrow { customer_id: Some(1), state: 3, ..Narrow::default() }, 20.0),
+        ("nobody", Narrow { customer_id: Some(2), ..Narrow::default() }, 0.0),
+    ] {
+        let nodes =
+            explain(app.db(), &page_statement(DbBackend::Postgres, &narrow, rows), "force_generic_plan")
+                .await;
+        assert_eq!(nodes[0]["Actual Rows"].as_f64(), Some(found), "{what}: {nodes:#?}");
+        let read: f64 = nodes
+            .iter()
+            .filter(|n| n["Node Type"].as_str().is_some_and(|kind| kind.ends_with("Scan")))
+            .map(|n| {
+                let loops = n["Actual Loops"].as_f64().unwrap_or_default();
+                let rows = n["Actual Rows"].as_f64().unwrap_or_default();
+                (rows + n["Rows Removed by Filter"].as_f64().unwrap_or_default()) * loops
+            })
+            .sum();
+        // The page twice, its ids and its rows, and one order of each month to merge.
+        assert!(read <= 20.0 * 3.0 + MONTHS as f64, "{what}: {read} rows were read: {nodes:#?}");
     }
     bed.finish().await;
 }

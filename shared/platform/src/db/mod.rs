@@ -190,11 +190,12 @@ fn set_at_start(options: &mut ConnectOptions, schema: Option<&str>, plans: Plans
     if let Some(schema) = schema {
         sql += &format!("; SET search_path = \"{schema}\"");
     }
-    sql += match plans {
-        Plans::Free => "",
-        Plans::ByKey => "; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off",
-        Plans::Kept => "; SET plan_cache_mode = force_generic_plan",
-    };
+    if plans != Plans::Free {
+        sql += "; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+    }
+    if plans == Plans::Kept {
+        sql += "; SET plan_cache_mode = force_generic_plan";
+    }
     options.map_sqlx_postgres_pool_opts(move |pool| {
         let sql = sql.clone();
         pool.after_connect(move |conn, _| {

@@ -34,7 +34,7 @@ pub enum Plans {
     /// By index, row by row. For a service whose statements all go by keys: a plan that was made while a table was
     /// empty is kept for a connection's life, and reads the whole table long after it has grown.
     ByKey,
-    /// Once for a connection's life, whatever the values are: see [`super::Db::keeping_plans`].
+    /// As [`Plans::ByKey`], and once for a connection's life, whatever the values are: see [`super::Db::keeping_plans`].
     Kept,
 }
 

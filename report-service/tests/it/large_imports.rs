@@ -18,6 +18,16 @@ use crate::{
 const NOW_MS: i64 = 1_795_269_845_026;
 const HOUR_MS: i64 = 3_600_000;
 
+/// The service on a bed that had one before.
+async fn again(bed: &TestBed) -> App {
+    bed.start(report_service::app::build(&bed.shared).await.unwrap()).await
+}
+
+/// The same, with a worker that does not work.
+async fn again_without(bed: &TestBed, worker: &str) -> App {
+    bed.start_without(&[worker], report_service::app::build(&bed.shared).await.unwrap()).await
+}
+
 async fn staged(app: &App) -> i64 {
     let conn = app.db().conn();
     let sql = "SELECT count(*) AS n FROM white_list_import_batch";
@@ -46,7 +56,7 @@ async fn a_file_that_breaks_off_after_many_rows_leaves_nothing_behind() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn staged_rows_that_never_became_an_import_are_forgotten() {
     let bed = TestBed::with(Clock::manual(NOW_MS), |_| {}).await;
-    let app = bed.start(report_service::app::build(&bed.shared).await.unwrap()).await;
+    let app = again(&bed).await;
     let tx = app.db().write_tx().await.unwrap();
     for import_id in [ids::floor_at(NOW_MS - HOUR_MS - 1), ids::floor_at(NOW_MS - HOUR_MS + 1)] {
         let sql =
@@ -56,7 +66,7 @@ async fn staged_rows_that_never_became_an_import_are_forgotten() {
     tx.commit().await.unwrap();
     assert_eq!(staged(&app).await, 2);
     app.stop().await;
-    let app = bed.start(report_service::app::build(&bed.shared).await.unwrap()).await;
+    let app = again(&bed).await;
     wait_until("the old ones are forgotten", async || (staged(&app).await < 2).then_some(())).await;
     assert_eq!(staged(&app).await, 1, "what may still become an import stays");
     bed.finish().await;
@@ -67,8 +77,7 @@ async fn others_hear_of_an_import_late_but_right() {
     let (bed, first) = start().await;
     let report = add_report(&first, &report_body()).await;
     first.stop().await;
-    let service = report_service::app::build(&bed.shared).await.unwrap();
-    let app = bed.start_without(&["white-list-teller"], service).await;
+    let app = again_without(&bed, "white-list-teller").await;
     let file = simple((0..6_000).map(|n| ((13_800_000_000_i64 + n).to_string(), 2.0)));
     let import = import(&app, report, "a.xlsx", &file).await;
     let done = finished(&app, report, &import).await;
@@ -81,8 +90,7 @@ async fn others_hear_of_an_import_late_but_right() {
     app.put(&entry(3)).json(&json!({"given_user": "改名"})).send().await.expect_status(200);
     app.delete(&entry(4)).send().await.expect_status(200);
     app.stop().await;
-    let service = report_service::app::build(&bed.shared).await.unwrap();
-    let app = bed.start(service).await;
+    let app = again(&bed).await;
     let heard = wait_until("all entries are told", async || {
         // As readers do: the highest version counts, whatever comes first.
         let mut newest: BTreeMap<i64, WhitelistChanged> = BTreeMap::new();
@@ -110,8 +118,7 @@ async fn two_large_imports_that_overlap_insert_each_mobile_once() {
     let (bed, first) = start().await;
     let report = add_report(&first, &report_body()).await;
     first.stop().await;
-    let service = report_service::app::build(&bed.shared).await.unwrap();
-    let app = bed.start_without(&["white-list-importer"], service).await;
+    let app = again_without(&bed, "white-list-importer").await;
     let mut imports = Vec::new();
     for from in [0, 8_000] {
         let file = simple((from..from + 16_000).map(|n| ((13_800_000_000_i64 + n).to_string(), 2.0)));
@@ -119,11 +126,7 @@ async fn two_large_imports_that_overlap_insert_each_mobile_once() {
     }
     app.stop().await;
     // On PostgreSQL the second replica takes up the import that the first does not hold.
-    let mut apps = Vec::new();
-    for _ in 0..2 {
-        let service = report_service::app::build(&bed.shared).await.unwrap();
-        apps.push(bed.start(service).await);
-    }
+    let apps = [again(&bed).await, again(&bed).await];
     let (mut success, mut repeat) = (0, 0);
     for import in &imports {
         let done = counts(&finished(&apps[0], report, import).await);

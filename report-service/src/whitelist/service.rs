@@ -98,8 +98,8 @@ pub struct Added {
 }
 
 /// Adds those entries of an import whose mobile the report does not have yet, none of which stands in `entries` twice;
-/// `all` of them when the caller knows that none is there. The import itself is audited, not each of its rows, and it tells of them when it has ended
-/// (`workbook::service_tell`).
+/// `all` of them when the caller knows that none is there. The import itself is audited, not each of its rows, and it
+/// tells of them when it has ended (`workbook::service_tell`).
 pub async fn add_imported(
     platform: &Platform,
     tx: &WriteTx,

@@ -16,7 +16,7 @@ use crate::{
     wire::Paging,
 };
 
-/// Rows of one statement.
+/// Rows of one statement; few enough that one is built while another runs.
 const BATCH: usize = 1250;
 
 /// What new entries of one request have in common.

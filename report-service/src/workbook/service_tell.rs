@@ -1,5 +1,5 @@
 //! What an import has brought is told to others once all of it is in: whoever waits for the import is not kept by those
-//! who follow it. A restart goes on with the telling where the last one stopped.
+//! who follow it (ADR 10). A restart goes on with the telling where the last one stopped.
 //!
 //! Told is what stands there then. An entry that was changed or removed before its turn has told so itself, under a
 //! higher version, which its readers keep whatever comes later.

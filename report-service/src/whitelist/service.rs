@@ -316,11 +316,12 @@ pub async fn announce(
         return Ok(());
     }
     let subject = changes.first().map_or(0, |c| c.report_id).to_string();
-    let mut changes = changes;
+    let (mut changes, mut batches) = (changes, Vec::new());
     while !changes.is_empty() {
         let rest = changes.split_off(changes.len().min(EVENT_BATCH));
-        let batch = WhitelistBatchChanged { entries: std::mem::replace(&mut changes, rest) };
-        platform.outbox.append(tx, subject.clone(), &batch).await?;
+        batches.push(WhitelistBatchChanged { entries: std::mem::replace(&mut changes, rest) });
     }
+    let items: Vec<_> = batches.iter().map(|batch| (subject.clone(), batch)).collect();
+    platform.outbox.append_many(tx, &items).await?;
     Ok(())
 }

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::{
     http::EntryInfo,
     rules::{self, EntryChange, NewEntry},
-    store::{self, Origin, Row},
+    store::{self, Origin, Row, Turn},
 };
 use crate::entities::white_list_entry::Model;
 
@@ -210,6 +210,12 @@ pub async fn change_rows(
     origin: Origin<'_>,
     rows: Vec<RowChange>,
 ) -> Result<(), WhitelistError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    if store::await_turn(tx, origin.report_id).await? == Turn::NoReport {
+        return Err(WhitelistError::NoSuchReport);
+    }
     let ids: Vec<i64> = rows.iter().filter_map(|r| r.id).collect();
     let mobiles: Vec<&str> =
         rows.iter().filter(|r| r.id.is_none()).filter_map(|r| r.change.mobile.as_deref()).collect();

@@ -6,7 +6,7 @@ use platform::{
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select, Statement, Value, sea_query::Cond,
+    QueryResult, QuerySelect, QueryTrait, Select, Statement, Value, sea_query::Cond,
 };
 use serde::Serialize;
 
@@ -183,6 +183,45 @@ pub async fn find(conn: &impl ConnectionTrait, report_id: i64, id: i64) -> Resul
 /// One entry of a report for a change; its row stays locked until the transaction ends.
 pub async fn find_for_update(tx: &WriteTx, report_id: i64, id: i64) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id((report_id, id)).lock_exclusive().one(tx).await
+}
+
+/// Whose turn it is to add to a white list by mobile: two at once would both miss what the other adds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The caller's, until its transaction ends.
+    Mine,
+    /// Somebody else's.
+    Taken,
+    /// There is no such report.
+    NoReport,
+}
+
+/// Waits for the turn at the white list of a report. Who changes the report itself is not kept from it meanwhile.
+pub async fn await_turn(tx: &WriteTx, report_id: i64) -> Result<Turn, DbErr> {
+    let row = lock_turn(tx, report_id, "pg_advisory_xact_lock").await?;
+    Ok(if row.is_some() { Turn::Mine } else { Turn::NoReport })
+}
+
+/// Takes the turn if nobody has it; PostgreSQL only.
+pub async fn try_turn(tx: &WriteTx, report_id: i64) -> Result<Turn, DbErr> {
+    let Some(row) = lock_turn(tx, report_id, "pg_try_advisory_xact_lock").await? else {
+        return Ok(Turn::NoReport);
+    };
+    Ok(if row.try_get_by_index(0)? { Turn::Mine } else { Turn::Taken })
+}
+
+/// The answer of the lock; none when there is no report.
+async fn lock_turn(tx: &WriteTx, report_id: i64, lock: &str) -> Result<Option<QueryResult>, DbErr> {
+    let backend = tx.get_database_backend();
+    let turn = match backend {
+        DbBackend::Postgres => {
+            format!("{lock}(hashtextextended(current_schema() || '.white_list', id))")
+        }
+        // Its one writer has every turn.
+        _ => "1".into(),
+    };
+    let sql = format!("SELECT {turn} FROM report WHERE id = $1 AND deleted_at = 0");
+    tx.query_one_raw(Statement::from_sql_and_values(backend, sql, [report_id.into()])).await
 }
 
 /// The entries of a report with one of these ids or mobiles, for a change, in order of id.

@@ -1,8 +1,8 @@
 //! The white list as a workbook: template, import, export, convert (`spec/report-admin-api.md`, "White list").
 //!
-//! Invariants: a file is read to its end before an entry is written, so a refused file leaves nothing behind;
+//! Invariants: a file is read to its end before an entry is committed, so a refused file leaves nothing behind;
 //! `total = success + repeat + error`; a batch is inserted, counted and dropped from the queue in one
-//! transaction, so nothing is inserted twice; no row of a file stays in memory longer than its batch.
+//! transaction, so nothing is inserted twice; only a few batches of a file are in memory at a time.
 //!
 //! Routes: `/api/report/{report_id}/excel`, `…/import`, `…/import/{import_id}`, `…/import/{import_id}/error`,
 //! `/api/white/example`.

@@ -1,5 +1,5 @@
-//! Importing a workbook: judged wholly before anything is written, then written in batches, each in one
-//! transaction with its counts, so that a restart goes on where it stopped and nothing is inserted twice.
+//! Importing a workbook: nothing holds before all of it was judged. What was not written by then is written in batches,
+//! each in one transaction with its counts, so that a restart goes on where it stopped and nothing is inserted twice.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{
     http::ImportInfo,
     parse::ReadError,
     rules::{Batch, Counts, GoodRow},
-    service_read::{self, rehearse, stage},
+    service_read::{self, rehearse, take_in},
     service_tell, store,
 };
 use crate::{
@@ -117,25 +117,15 @@ pub async fn import(
             service_read::read(ctx, upload, async |batches| rehearse(ctx, report_id, batches).await).await?;
         return Ok(Outcome::Dry { rows: read.rows, counts });
     }
-    let (id, file_name) = (ctx.platform.ids.next(), upload.name.clone());
-    let taken = service_read::read(ctx, upload, async |batches| stage(ctx, id, batches).await).await;
-    let (read, small) = match taken {
-        Ok(taken) => taken,
-        Err(e) => {
-            service_read::drop_staged(ctx, id).await;
-            return Err(e);
-        }
-    };
-    let now = ctx.platform.clock.now_ms();
     let mut import = Model {
-        id,
+        id: ctx.platform.ids.next(),
         report_id,
         author: who.actor.name.clone(),
-        file_name,
-        header: serde_json::to_string(&read.header)?,
+        file_name: upload.name.clone(),
+        header: String::new(),
         state: "running".into(),
         reason: String::new(),
-        row_count: read.rows,
+        row_count: 0,
         success_count: 0,
         repeat_count: 0,
         error_count: 0,
@@ -143,23 +133,34 @@ pub async fn import(
         last_id: 0,
         into_empty: false,
         untold_from: 1,
-        created_at: now,
+        created_at: ctx.platform.clock.now_ms(),
         finished_at: 0,
     };
-    let tx = ctx.platform.db.write_tx().await?;
-    let large = small.is_none();
-    if let Some(batch) = small {
-        if !take(ctx, &tx, &mut import, batch).await? {
-            return Err(WorkbookError::NoSuchReport);
+    let taken =
+        service_read::read(ctx, upload, async |batches| take_in(ctx, &mut import, batches).await).await;
+    let (read, tx) = match taken {
+        Ok(taken) => taken,
+        Err(e) => {
+            service_read::drop_staged(ctx, import.id).await;
+            return Err(e);
         }
-        finish(&mut import, now);
-        while service_tell::tell(ctx, &tx, &mut import).await? {}
+    };
+    import.header = serde_json::to_string(&read.header)?;
+    import.row_count = read.rows;
+    let done = store::counts(&import).total() == import.row_count;
+    if done {
+        finish(&mut import, ctx.platform.clock.now_ms());
     }
+    // A small import tells at once; for a larger one others wait.
+    let small = read.rows <= service_read::BATCH_ROWS as i64;
+    while small && service_tell::tell(ctx, &tx, &mut import).await? {}
     store::insert(&tx, import.clone()).await?;
     record(ctx, &tx, who, "import.add", (None, &import)).await?;
     tx.commit().await?;
-    if large {
-        ctx.imports.notify_one();
+    if done {
+        ctx.untold.notify_one()
+    } else {
+        ctx.imports.notify_one()
     }
     Ok(Outcome::Import(import))
 }
@@ -200,16 +201,13 @@ pub(super) fn finish(import: &mut Model, now: i64) {
     import.finished_at = now;
 }
 
-/// Writes one batch of an import and counts it; false when the report is gone.
-pub(super) async fn take(
+/// Writes one batch of an import and counts it; it is the caller's turn.
+pub(super) async fn write(
     ctx: &Ctx,
     tx: &WriteTx,
     import: &mut Model,
     batch: Batch,
-) -> Result<bool, WorkbookError> {
-    if !store::hold_report(tx, import.report_id).await? {
-        return Ok(false);
-    }
+) -> Result<(), WorkbookError> {
     let alone = store::has_none_else(tx, import).await?;
     import.into_empty = alone;
     let counts = batch.counts();
@@ -227,7 +225,7 @@ pub(super) async fn take(
     import.success_count += counts.success;
     import.repeat_count += counts.repeat;
     import.error_count += counts.error;
-    Ok(true)
+    Ok(())
 }
 
 fn entry((_, given_user, given_position, given_company, mobile, read_count): GoodRow) -> NewEntry {

@@ -1,4 +1,4 @@
-//! The writing of large imports: one batch a transaction, with its rows and its counts, so that a restart
+//! The writing of what was staged: one batch a transaction, with its rows and its counts, so that a restart
 //! goes on where the last one stopped and nothing is inserted twice. While the database writes a batch, the next one
 //! is read and decoded.
 
@@ -7,10 +7,14 @@ use sea_orm::DbErr;
 
 use super::{
     rules::Batch,
-    service::{WorkbookError, finish, take},
+    service::{WorkbookError, finish, write},
     store,
 };
-use crate::{app::Ctx, entities::white_list_import::Model};
+use crate::{
+    app::Ctx,
+    entities::white_list_import::Model,
+    whitelist::store::{Turn, await_turn},
+};
 
 /// A batch that was read before its turn. It stays in the table until it is written.
 #[derive(Debug, Default)]
@@ -78,11 +82,12 @@ async fn advance_one(
         finish(import, now);
         return Ok(());
     };
-    let (taken, next) = tokio::join!(take(ctx, tx, import, batch), Ahead::read(ctx, import_id, seq + 1));
-    *ahead = next;
-    if !taken? {
+    if await_turn(tx, import.report_id).await? != Turn::Mine {
         return Ok(give_up(tx, import, "报告已删除 / the report was deleted", now).await?);
     }
+    let (written, next) = tokio::join!(write(ctx, tx, import, batch), Ahead::read(ctx, import_id, seq + 1));
+    *ahead = next;
+    written?;
     if store::counts(import).total() == import.row_count {
         finish(import, now);
     }

@@ -51,19 +51,7 @@ pub async fn known_mobiles(
     Ok(conn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?.len())
 }
 
-/// Holds the report until the transaction ends, so that two imports into it do not both miss a repeat; false
-/// when it is gone.
-pub async fn hold_report(tx: &WriteTx, report_id: i64) -> Result<bool, DbErr> {
-    let (backend, sql) = dialect(
-        tx,
-        "SELECT 1 FROM report WHERE id = $1 AND deleted_at = 0 FOR NO KEY UPDATE",
-        "SELECT 1 FROM report WHERE id = $1 AND deleted_at = 0",
-    );
-    let statement = Statement::from_sql_and_values(backend, sql, [report_id.into()]);
-    Ok(tx.query_one_raw(statement).await?.is_some())
-}
-
-/// Whether the report has no entries but those of this import, as far as imports go; the caller holds the report. Who
+/// Whether the report has no entries but those of this import, as far as imports go; it is the caller's turn. Who
 /// adds some by hand meanwhile has added them after it, and by hand a mobile may stand there twice.
 pub async fn has_none_else(tx: &WriteTx, import: &Model) -> Result<bool, DbErr> {
     let first = counts(import).total() == 0;

@@ -90,9 +90,7 @@ pub async fn build_with(shared: &Shared, callbacks: Arc<dyn CallbackLog>) -> Res
     partitions::at_start(db, clock, &entities::MONTHLY).await;
     let secret = shared.settings.keys.internal.as_ref();
     let secret = secret.ok_or_else(|| StartError::Settings("keys.internal is missing".into()))?;
-    let pages = Pages::new(platform.db.clone(), platform.clock.clone()).await;
-    let pages =
-        pages.map_err(|source| StartError::Database { service: ServiceName::Order.as_str(), source })?;
+    let pages = Pages::new(platform.db.clone(), platform.clock.clone());
     let ctx = Ctx {
         lifecycle: Lifecycle::new(platform.outbox.clone(), platform.clock.clone()),
         numbers: Numbers::new(secret),

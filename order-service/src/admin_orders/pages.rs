@@ -51,10 +51,7 @@ pub struct Found {
 /// Finds pages. Cheap to clone; clones share the maps.
 #[derive(Clone)]
 pub struct Pages {
-    /// For what counts many orders.
     db: Db,
-    /// For pages.
-    kept: Db,
     clock: Clock,
     slots: Cache<Narrow, Arc<Slot>>,
 }
@@ -87,11 +84,9 @@ impl Slot {
 }
 
 impl Pages {
-    /// # Errors
-    /// The database's URL cannot be understood.
-    pub async fn new(db: Db, clock: Clock) -> Result<Self, DbErr> {
+    pub fn new(db: Db, clock: Clock) -> Self {
         let slots = Cache::builder().max_capacity(MAPS).time_to_live(RENEW).build();
-        Ok(Self { kept: db.keeping_plans().await?, db, clock, slots })
+        Self { db, clock, slots }
     }
 
     /// A page of the orders of `of` that `narrow` leaves, newest first, and how many there are.
@@ -129,11 +124,10 @@ impl Pages {
         let rows = Rows { of, skip, limit: if skip < few { limit } else { 0 } };
         let (total, rows) = if narrow.trade.is_empty() {
             let none = Stretch { from: 0, below: 0 };
-            let ([total, _], rows) =
-                store::counted_page(&self.kept, narrow, [of, none], few + 1, rows).await?;
+            let ([total, _], rows) = store::counted_page(&self.db, narrow, [of, none], few + 1, rows).await?;
             (total, rows)
         } else {
-            store::counted_page_by_trade(&self.kept, narrow, few + 1, rows).await?
+            store::counted_page_by_trade(&self.db, narrow, few + 1, rows).await?
         };
         Ok((total <= few).then(|| Found { total: total.unsigned_abs(), rows }))
     }
@@ -155,7 +149,7 @@ impl Pages {
         let near = offset <= NEAR;
         let counts = [end, start].map(|r| Stretch { from: r.from, below: r.below });
         let mut wanted = Rows { of: within(of, end.base), skip: offset, limit: if near { limit } else { 0 } };
-        let (counts, mut rows) = store::counted_page(&self.kept, narrow, counts, i64::MAX, wanted).await?;
+        let (counts, mut rows) = store::counted_page(&self.db, narrow, counts, i64::MAX, wanted).await?;
         let (end, start) = (end.base + counts[0], start.base + counts[1]);
         let total = (end - start).max(0);
         if !near && offset < total {
@@ -165,12 +159,12 @@ impl Pages {
                 }
                 _ => Rows { of: within(of, end), skip: offset, limit },
             };
-            rows = store::page(&self.kept, narrow, wanted).await?;
+            rows = store::page(&self.db, narrow, wanted).await?;
         }
         // Some have left the filter since they were counted: the page reaches further down than thought.
         if wanted.of.from > of.from && signed(rows.len() as u64) < limit.min(total - offset) {
             wanted.of.from = of.from;
-            rows = store::page(&self.kept, narrow, wanted).await?;
+            rows = store::page(&self.db, narrow, wanted).await?;
         }
         Ok(Found { total: total.unsigned_abs(), rows })
     }

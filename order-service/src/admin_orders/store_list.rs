@@ -190,7 +190,7 @@ pub async fn counted_page_by_trade(
 }
 
 async fn counted(db: &Db, statement: Statement) -> Result<([i64; 2], Vec<orders::Model>), DbErr> {
-    let found = db.conn().query_all_raw(statement).await?;
+    let found = db.keeping_plans().query_all_raw(statement).await?;
     let counts = match found.first() {
         Some(row) => [row.try_get("", "count_a")?, row.try_get("", "count_b")?],
         None => [0, 0],
@@ -213,7 +213,7 @@ fn order(row: &QueryResult) -> Option<Result<orders::Model, DbErr>> {
 /// # Errors
 /// The database.
 pub async fn page(db: &Db, narrow: &Narrow, rows: Rows) -> Result<Vec<orders::Model>, DbErr> {
-    let conn = db.conn();
+    let conn = db.keeping_plans();
     let found = conn.query_all_raw(page_statement(conn.get_database_backend(), narrow, rows)).await?;
     found.iter().map(|row| orders::Model::from_query_result(row, "")).collect()
 }

@@ -12,7 +12,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Ends a batch of the unpaid orders whose time is over. Each ends once: the row is moved under a lock, and
 /// what became due while nobody ran is found by the first that does.
 pub async fn run_once(ctx: &Ctx) -> Result<Turn, LifecycleError> {
-    if !super::store::any_due(ctx.platform.db.conn(), ctx.platform.clock.now_ms()).await? {
+    if !super::store::any_due(&ctx.platform.db, ctx.platform.clock.now_ms()).await? {
         return Ok(Turn::Idle);
     }
     let tx = ctx.platform.db.write_tx().await?;

@@ -1,4 +1,4 @@
-use platform::db::WriteTx;
+use platform::db::{Db, WriteTx};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, Statement};
 
 use crate::entities::order_outer_id;
@@ -25,7 +25,8 @@ pub(super) async fn by_outer_id<C: ConnectionTrait>(
 }
 
 /// Is any unpaid order past its end? One probe of `orders_due`, however many are open.
-pub(super) async fn any_due<C: ConnectionTrait>(conn: &C, now: i64) -> Result<bool, DbErr> {
+pub(super) async fn any_due(db: &Db, now: i64) -> Result<bool, DbErr> {
+    let conn = db.keeping_plans();
     let sql = "SELECT 1 AS found FROM orders WHERE state = 1 AND expire_at > 0 AND expire_at <= $1
         ORDER BY expire_at LIMIT 1";
     let statement = Statement::from_sql_and_values(conn.get_database_backend(), sql, [now.into()]);

@@ -73,17 +73,15 @@ impl HandOut {
             (true, true) => Source::Take,
             (true, false) => batch(ctx, &supplier, &wish).await?,
         };
-        let mut ended = wish.offset > MAX_OFFSET;
-        if wish.offset > 0 && !ended && !matches!(source, Source::Again(_)) {
+        let fresh = !matches!(source, Source::Again(_));
+        // The usual answer to a poll: one probe, no plan to make and no transaction.
+        let idle = fresh && !store::any_work(db, wish.goods_id, wish.state).await?;
+        let mut ended = idle || wish.offset > MAX_OFFSET;
+        if wish.offset > 0 && !ended && fresh {
             match store::id_before(db, wish.goods_id, wish.state, span, wish.offset).await? {
                 Some(id) => span = span.behind(id),
                 None => ended = true,
             }
-        }
-        let taking = matches!(source, Source::Take | Source::TakeAs { .. });
-        if taking && !ended && !store::any_work(db, wish.goods_id, wish.state).await? {
-            // The usual answer to a poll: one probe, and no transaction.
-            ended = true;
         }
         Ok(Self { ctx: ctx.clone(), supplier, wish, source, span, handed: 0, ended })
     }

@@ -267,7 +267,12 @@ pub async fn list(ctx: web::Data<Ctx>, key: ApiKey, query: Query<ListQuery>) -> 
     supplier.check(query.goods_id)?;
     let start = Span { above: 0, below: i64::MAX, newest_first: query.newest_first };
     let span = query.cursor.map_or(start, |id| start.behind(id));
-    let rows = store::work_rows(&ctx.platform.db, query.goods_id, query.state, span, query.limit).await?;
+    let db = &ctx.platform.db;
+    let rows = if store::any_work(db, query.goods_id, query.state).await? {
+        store::work_rows(db, query.goods_id, query.state, span, query.limit).await?
+    } else {
+        Vec::new()
+    };
     let full = rows.len() as u64 == query.limit;
     let next_cursor = rows.last().filter(|_| full).map_or(0, |o| o.id);
     answer(OrderList { data: rows.into_iter().map(SupplierOrder::from).collect(), next_cursor })

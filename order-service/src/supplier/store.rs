@@ -110,8 +110,9 @@ pub(super) async fn newest(db: &Db, goods_id: i64, limit: u64) -> Result<Vec<ord
 
 /// Is there any? One probe, without a lock.
 pub(super) async fn any_work(db: &Db, goods_id: i64, state: FulfilState) -> Result<bool, DbErr> {
-    let statement = poll_statement(db.conn().get_database_backend(), goods_id, state);
-    Ok(db.conn().query_one_raw(statement).await?.is_some())
+    let conn = db.keeping_plans();
+    let statement = poll_statement(conn.get_database_backend(), goods_id, state);
+    Ok(conn.query_one_raw(statement).await?.is_some())
 }
 
 /// The statement of a poll: a row when there is work. In no order: that would have PostgreSQL walk a month until it meets
@@ -222,7 +223,7 @@ pub(super) async fn mark_acked(tx: &WriteTx, batch_id: i64, now: i64) -> Result<
 
 /// Did any lease run out? One probe of `orders_lease`.
 pub(super) async fn any_lease_over(db: &Db, now: i64) -> Result<bool, DbErr> {
-    let conn = db.conn();
+    let conn = db.keeping_plans();
     let sql = "SELECT 1 AS found FROM orders WHERE lease_until > 0 AND lease_until <= $1 ORDER BY lease_until LIMIT 1";
     let statement = Statement::from_sql_and_values(conn.get_database_backend(), sql, [now.into()]);
     Ok(conn.query_one_raw(statement).await?.is_some())

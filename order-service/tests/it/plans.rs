@@ -8,7 +8,7 @@ use order_service::{
     page_statement, poll_statement,
 };
 use platform::{clock::Clock, db::Db, ids};
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait, Value};
 use serde_json::Value as Json;
 use testing::{App, Mode, TestBed, wait_until};
 
@@ -42,8 +42,25 @@ async fn count(db: &Db, table: &str) -> i64 {
     row.unwrap().try_get("", "n").unwrap()
 }
 
-/// The statement as it ran, all its nodes. Nothing of it stays.
+/// The statement as it ran where plans are free, all its nodes. Nothing of it stays.
 async fn explain(db: &Db, statement: &Statement, plans: &str) -> Vec<Json> {
+    let tx = db.write_tx().await.unwrap();
+    tx.execute_unprepared(&format!("SET LOCAL plan_cache_mode = {plans}")).await.unwrap();
+    let nodes = explain_on(&tx, statement).await;
+    tx.rollback().await.unwrap();
+    nodes
+}
+
+/// As [`explain`], where plans are kept.
+#[allow(clippy::disallowed_methods)] // nothing is written
+async fn explain_kept(db: &Db, statement: &Statement) -> Vec<Json> {
+    let tx = db.keeping_plans().begin().await.unwrap();
+    let nodes = explain_on(&tx, statement).await;
+    tx.rollback().await.unwrap();
+    nodes
+}
+
+async fn explain_on(conn: &impl ConnectionTrait, statement: &Statement) -> Vec<Json> {
     let values = &statement.values.as_ref().unwrap().0;
     let (kinds, literals): (Vec<&str>, Vec<String>) = values
         .iter()
@@ -53,18 +70,13 @@ async fn explain(db: &Db, statement: &Statement, plans: &str) -> Vec<Json> {
             other => panic!("{other:?}"),
         })
         .unzip();
-    let tx = db.write_tx().await.unwrap();
-    let prepare = format!(
-        "SET LOCAL plan_cache_mode = {plans}; PREPARE looked_at({}) AS {}",
-        kinds.join(", "),
-        statement.sql
-    );
-    tx.execute_unprepared(&prepare).await.unwrap();
+    let prepare = format!("PREPARE looked_at({}) AS {}", kinds.join(", "), statement.sql);
+    conn.execute_unprepared(&prepare).await.unwrap();
     let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE looked_at({})", literals.join(", "));
-    let row = tx.query_one_raw(Statement::from_string(DbBackend::Postgres, explain)).await.unwrap().unwrap();
+    let row =
+        conn.query_one_raw(Statement::from_string(DbBackend::Postgres, explain)).await.unwrap().unwrap();
     let plan: Json = row.try_get("", "QUERY PLAN").unwrap();
-    tx.execute_unprepared("DEALLOCATE looked_at").await.unwrap();
-    tx.rollback().await.unwrap();
+    conn.execute_unprepared("DEALLOCATE looked_at").await.unwrap();
     let mut nodes = Vec::new();
     flatten(&plan[0]["Plan"], &mut nodes);
     nodes
@@ -149,6 +161,22 @@ async fn polls_and_claims_go_by_the_index_of_work_in_every_month() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poll_seeks_where_one_goods_has_all_the_orders_too() {
+    let Some((bed, app)) = year().await else { return };
+    let db = app.db();
+    // Whoever plans for any goods takes the first best order for one of them.
+    let sql = format!("UPDATE orders SET goods_id = {GOODS}, fulfil_state = 1; ANALYZE orders");
+    db.conn().execute_unprepared(&sql).await.unwrap();
+    let poll = poll_statement(DbBackend::Postgres, IDLE_GOODS, FulfilState::NotStarted);
+    let what = "where all are of one goods";
+    let nodes = explain_kept(db, &poll).await;
+    assert_eq!(months_sought(&nodes, what), MONTHS as usize, "{nodes:#?}");
+    let free = explain(db, &poll, "force_generic_plan").await;
+    assert!(free.iter().any(|n| n["Node Type"] == "Seq Scan"), "free plans have become as good: {free:#?}");
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_plan_of_a_list_page_serves_all_values_and_reads_no_more_than_the_page() {
     let Some((bed, app)) = year().await else { return };
     let of = Stretch { from: 0, below: i64::MAX };
@@ -161,9 +189,7 @@ async fn one_plan_of_a_list_page_serves_all_values_and_reads_no_more_than_the_pa
         ("a customer", Narrow { customer_id: Some(1), state: 3, ..Narrow::default() }, 20.0),
         ("nobody", Narrow { customer_id: Some(2), ..Narrow::default() }, 0.0),
     ] {
-        let nodes =
-            explain(app.db(), &page_statement(DbBackend::Postgres, &narrow, rows), "force_generic_plan")
-                .await;
+        let nodes = explain_kept(app.db(), &page_statement(DbBackend::Postgres, &narrow, rows)).await;
         assert_eq!(nodes[0]["Actual Rows"].as_f64(), Some(found), "{what}: {nodes:#?}");
         let read: f64 = nodes
             .iter()

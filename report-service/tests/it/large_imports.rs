@@ -12,7 +12,7 @@ use crate::{
     add_report, report_body,
     sheets::{HEADER, crafted, inline_rows, simple},
     start,
-    workbook::{counts, finished, import, upload, white},
+    workbook::{counts, finished, hold_turn, import, upload, white},
 };
 
 const NOW_MS: i64 = 1_795_269_845_026;
@@ -29,8 +29,11 @@ async fn again_without(bed: &TestBed, worker: &str) -> App {
 }
 
 async fn staged(app: &App) -> i64 {
+    number(app, "SELECT count(*) AS n FROM white_list_import_batch").await
+}
+
+async fn number(app: &App, sql: &str) -> i64 {
     let conn = app.db().conn();
-    let sql = "SELECT count(*) AS n FROM white_list_import_batch";
     let row = conn.query_one_raw(Statement::from_string(conn.get_database_backend(), sql)).await.unwrap();
     row.unwrap().try_get("", "n").unwrap()
 }
@@ -113,17 +116,77 @@ async fn others_hear_of_an_import_late_but_right() {
     bed.finish().await;
 }
 
+/// What is read faster than it is written waits in memory, then in the database; none of it overtakes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_keep_the_order_of_the_file_wherever_they_waited() {
+    const ROWS: i64 = 66_000;
+    let (bed, app) = start().await;
+    let report = add_report(&app, &report_body()).await;
+    let mut file = format!("{}\n", HEADER.join(","));
+    for n in 0..ROWS {
+        file.push_str(&format!("某人,,某公司,{},1\n", 13_800_000_000_i64 + n));
+    }
+    let postgres = app.db().is_postgres();
+    let slow = if postgres { Some(app.db().write_tx().await.unwrap()) } else { None };
+    if let Some(slow) = &slow {
+        slow.execute_unprepared("LOCK TABLE white_list_entry IN SHARE MODE").await.unwrap();
+    }
+    let path = format!("/api/report/{report}/excel");
+    let (answer, ()) = tokio::join!(upload(&app, &path, "a.csv", file.as_bytes()), async {
+        if postgres {
+            wait_until("rows find no room in memory", async || (staged(&app).await > 0).then_some(())).await;
+        }
+        drop(slow);
+    });
+    let import = answer.expect_status(200).json()["date"].clone();
+    assert_eq!(counts(&finished(&app, report, &import).await), (ROWS, ROWS, 0, 0));
+    assert_eq!(staged(&app).await, 0);
+    let overtaken = "SELECT count(*) AS n FROM
+        (SELECT mobile, lag(mobile) OVER (ORDER BY id) AS before FROM white_list_entry) AS w WHERE mobile <= before";
+    assert_eq!(number(&app, overtaken).await, 0);
+    bed.settle().await;
+    bed.published::<WhitelistBatchChanged>(ROWS as usize / 500).await;
+    bed.finish().await;
+}
+
+/// An import under way keeps nobody from the report it goes into, only other imports and rows that go by mobile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_can_be_changed_while_an_import_has_its_white_list() {
+    let (bed, app) = start().await;
+    let report = add_report(&app, &report_body()).await;
+    let turn = hold_turn(&app, report).await;
+    let path = format!("/api/report/{report}");
+    app.put(&path).json(&json!({"title": "改名"})).send().await.expect_status(200);
+    let entry = json!({"mobile": "13900000000", "read_count": 1});
+    app.post(&format!("{path}/white")).json(&entry).send().await.expect_status(200);
+    let rows = json!({"white_list": [{"mobile": "13900000000", "read_count": 5}]});
+    let (changed, ()) = tokio::join!(app.put(&path).json(&rows).send(), async {
+        if turn.is_some() {
+            let waiting = "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database =
+                (SELECT oid FROM pg_database WHERE datname = current_database())";
+            wait_until("the rows wait", async || (number(&app, waiting).await > 0).then_some(())).await;
+        }
+        drop(turn);
+    });
+    changed.expect_status(200);
+    let white = white(&app, report).await;
+    assert_eq!((white.len(), &white[0]["read_count"]), (1, &json!(5)));
+    bed.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_large_imports_that_overlap_insert_each_mobile_once() {
     let (bed, first) = start().await;
     let report = add_report(&first, &report_body()).await;
     first.stop().await;
     let app = again_without(&bed, "white-list-importer").await;
+    let turn = hold_turn(&app, report).await;
     let mut imports = Vec::new();
     for from in [0, 8_000] {
         let file = simple((from..from + 16_000).map(|n| ((13_800_000_000_i64 + n).to_string(), 2.0)));
         imports.push(import(&app, report, "a.xlsx", &file).await);
     }
+    drop(turn);
     app.stop().await;
     // On PostgreSQL the second replica takes up the import that the first does not hold.
     let apps = [again(&bed).await, again(&bed).await];

@@ -26,6 +26,7 @@ pub use write_tx::WriteTx;
 #[derive(Debug, Clone)]
 pub struct Db {
     conn: DatabaseConnection,
+    keeping_plans: DatabaseConnection,
     /// One writer at a time on SQLite, first come first served: its own busy handler is neither fair nor quick.
     writer: Option<Arc<Mutex<()>>>,
     outbox_filled: Arc<Notify>,
@@ -50,30 +51,15 @@ impl Db {
             );
             conn.execute_unprepared(&sql).await?;
         }
+        let keeping_plans =
+            if sqlite { conn.clone() } else { open(options_keeping_plans(&settings)).await? };
         Ok(Self {
             conn,
+            keeping_plans,
             writer: sqlite.then(|| Arc::new(Mutex::new(()))),
             outbox_filled: Arc::new(Notify::new()),
             settings: Arc::new(settings),
         })
-    }
-
-    /// The same database through connections of its own, at most a quarter more, opened when they are needed. Their
-    /// statements are planned once and never for their values: planning one that reads many months of a table takes
-    /// several times as long as running it. Only for statements whose best plan is the same for all values, with
-    /// what an index is made for (states, partial conditions) as literals in their text. On SQLite, this one itself.
-    ///
-    /// # Errors
-    /// The URL cannot be understood; nothing is reached yet.
-    pub async fn keeping_plans(&self) -> Result<Self, DbErr> {
-        if !self.is_postgres() {
-            return Ok(self.clone());
-        }
-        let max_connections = (self.settings.max_connections / 4).max(1);
-        let settings = DatabaseSettings { max_connections, ..self.settings.as_ref().clone() };
-        let mut options = options(&settings, Plans::Kept);
-        options.min_connections(0).connect_lazy(true);
-        Ok(Self { conn: open(options).await?, settings: Arc::new(settings), ..self.clone() })
     }
 
     /// As [`Db::connect`], trying again for a while: after a power cut, or in a fresh cluster, the database comes up
@@ -94,6 +80,15 @@ impl Db {
     /// For reads, and for single statements that need no transaction.
     pub fn conn(&self) -> &DatabaseConnection {
         &self.conn
+    }
+
+    /// Further connections, at most a quarter of the others, opened when they are needed. Their statements are planned
+    /// once and never for their values: planning one that reads many months of a table takes several times as long as
+    /// running it. Only for reads whose best plan is the same for all values, with what an index is made for
+    /// (partial conditions; states, unless they only have to be equal) as literals in their text. On SQLite, the usual
+    /// connections.
+    pub fn keeping_plans(&self) -> &DatabaseConnection {
+        &self.keeping_plans
     }
 
     /// Begins a writing transaction: `BEGIN IMMEDIATE` on SQLite, READ COMMITTED on PostgreSQL. Dropping it
@@ -124,25 +119,46 @@ impl Db {
         self.conn.execute_unprepared("SELECT 1").await.map(|_| ())
     }
 
-    /// Puts the use of this pool into the metrics, as `service`'s.
+    /// Puts the use of the pools into the metrics, as `service`'s.
     pub fn note_pool(&self, service: &'static str) {
-        let (open, idle) = if self.is_postgres() {
-            let pool = self.conn.get_postgres_connection_pool();
-            (pool.size(), pool.num_idle())
-        } else {
+        if !self.is_postgres() {
             let pool = self.conn.get_sqlite_connection_pool();
-            (pool.size(), pool.num_idle())
-        };
-        let idle = u32::try_from(idle).unwrap_or(open);
-        metrics::gauge!("db_connections_open", "service" => service).set(open);
-        metrics::gauge!("db_connections_used", "service" => service).set(open.saturating_sub(idle));
-        metrics::gauge!("db_connections_max", "service" => service).set(self.settings.max_connections);
+            note_use(service, "main", self.settings.max_connections, pool.size(), pool.num_idle());
+            return;
+        }
+        let pools = [
+            ("main", self.settings.max_connections, &self.conn),
+            ("keeping_plans", most_keeping_plans(&self.settings), &self.keeping_plans),
+        ];
+        for (name, most, conn) in pools {
+            let pool = conn.get_postgres_connection_pool();
+            note_use(service, name, most, pool.size(), pool.num_idle());
+        }
     }
 
-    /// Closes the pool; open transactions are waited for.
+    /// Closes the pools; open transactions are waited for.
     pub async fn close(&self) -> Result<(), DbErr> {
+        self.keeping_plans.clone().close().await?;
         self.conn.clone().close().await
     }
+}
+
+fn note_use(service: &'static str, pool: &'static str, most: u32, open: u32, idle: usize) {
+    let idle = u32::try_from(idle).unwrap_or(open);
+    metrics::gauge!("db_connections_open", "service" => service, "pool" => pool).set(open);
+    metrics::gauge!("db_connections_used", "service" => service, "pool" => pool)
+        .set(open.saturating_sub(idle));
+    metrics::gauge!("db_connections_max", "service" => service, "pool" => pool).set(most);
+}
+
+fn most_keeping_plans(settings: &DatabaseSettings) -> u32 {
+    (settings.max_connections / 4).max(1)
+}
+
+fn options_keeping_plans(settings: &DatabaseSettings) -> ConnectOptions {
+    let mut options = options(settings, Plans::Kept);
+    options.max_connections(most_keeping_plans(settings)).min_connections(0).connect_lazy(true);
+    options
 }
 
 fn options(settings: &DatabaseSettings, plans: Plans) -> ConnectOptions {

@@ -24,8 +24,8 @@ fmt: ## format the source
 	cargo fmt --manifest-path fuzz/Cargo.toml
 
 bench: ## measure everything against its baselines; writes bench/results.md
-	cargo build --release --workspace
-	cargo run --release -p bench -- all
+	cargo build --profile dist --workspace --bins
+	"$${CARGO_TARGET_DIR:-target}/dist/bench" all
 
 chaos: ## break everything on purpose (about 20 minutes); writes docs/reliability.md
 	@scripts/chaos.sh

@@ -7,8 +7,12 @@ use order_service::{
     lifecycle::{Claim, Span},
     page_statement, poll_statement,
 };
-use platform::{clock::Clock, db::Db, ids};
-use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait, Value};
+use platform::{
+    clock::Clock,
+    db::{Db, Plans},
+    ids,
+};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use serde_json::Value as Json;
 use testing::{App, Mode, TestBed, wait_until};
 
@@ -42,25 +46,11 @@ async fn count(db: &Db, table: &str) -> i64 {
     row.unwrap().try_get("", "n").unwrap()
 }
 
-/// The statement as it ran where plans are free, all its nodes. Nothing of it stays.
-async fn explain(db: &Db, statement: &Statement, plans: &str) -> Vec<Json> {
-    let tx = db.write_tx().await.unwrap();
-    tx.execute_unprepared(&format!("SET LOCAL plan_cache_mode = {plans}")).await.unwrap();
-    let nodes = explain_on(&tx, statement).await;
-    tx.rollback().await.unwrap();
-    nodes
-}
+const CUSTOM: [&str; 1] = ["SET plan_cache_mode = force_custom_plan"];
+const GENERIC: [&str; 1] = ["SET plan_cache_mode = force_generic_plan"];
 
-/// As [`explain`], where plans are kept.
-#[allow(clippy::disallowed_methods)] // nothing is written
-async fn explain_kept(db: &Db, statement: &Statement) -> Vec<Json> {
-    let tx = db.keeping_plans().begin().await.unwrap();
-    let nodes = explain_on(&tx, statement).await;
-    tx.rollback().await.unwrap();
-    nodes
-}
-
-async fn explain_on(conn: &impl ConnectionTrait, statement: &Statement) -> Vec<Json> {
+/// The statement as it ran on a connection with these settings, all its nodes. Nothing of it stays.
+async fn explain(db: &Db, statement: &Statement, settings: &[&str]) -> Vec<Json> {
     let values = &statement.values.as_ref().unwrap().0;
     let (kinds, literals): (Vec<&str>, Vec<String>) = values
         .iter()
@@ -70,13 +60,18 @@ async fn explain_on(conn: &impl ConnectionTrait, statement: &Statement) -> Vec<J
             other => panic!("{other:?}"),
         })
         .unzip();
+    let tx = db.write_tx().await.unwrap();
+    for setting in settings {
+        tx.execute_unprepared(setting).await.unwrap();
+    }
     let prepare = format!("PREPARE looked_at({}) AS {}", kinds.join(", "), statement.sql);
-    conn.execute_unprepared(&prepare).await.unwrap();
+    tx.execute_unprepared(&prepare).await.unwrap();
     let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE looked_at({})", literals.join(", "));
-    let row =
-        conn.query_one_raw(Statement::from_string(DbBackend::Postgres, explain)).await.unwrap().unwrap();
+    let row = tx.query_one_raw(Statement::from_string(DbBackend::Postgres, explain)).await.unwrap().unwrap();
     let plan: Json = row.try_get("", "QUERY PLAN").unwrap();
-    conn.execute_unprepared("DEALLOCATE looked_at").await.unwrap();
+    tx.execute_unprepared("DEALLOCATE looked_at").await.unwrap();
+    // The settings go with it.
+    tx.rollback().await.unwrap();
     let mut nodes = Vec::new();
     flatten(&plan[0]["Plan"], &mut nodes);
     nodes
@@ -146,10 +141,10 @@ async fn polls_and_claims_go_by_the_index_of_work_in_every_month() {
         ("a claim of the oldest", claim(GOODS, false)),
         ("a claim of the newest", claim(GOODS, true)),
     ];
-    for plans in ["force_custom_plan", "force_generic_plan"] {
+    for settings in [CUSTOM, GENERIC] {
         for (what, statement) in &statements {
-            let what = format!("{what}, {plans}");
-            let nodes = explain(db, statement, plans).await;
+            let what = format!("{what}, {settings:?}");
+            let nodes = explain(db, statement, &settings).await;
             assert_eq!(months_sought(&nodes, &what), MONTHS as usize, "{what}: {nodes:#?}");
             // More waits than is taken: it is met in order, not sorted.
             let sorted = nodes.iter().filter(|n| n["Node Type"] == "Sort");
@@ -169,9 +164,9 @@ async fn a_poll_seeks_where_one_goods_has_all_the_orders_too() {
     db.conn().execute_unprepared(&sql).await.unwrap();
     let poll = poll_statement(DbBackend::Postgres, IDLE_GOODS, FulfilState::NotStarted);
     let what = "where all are of one goods";
-    let nodes = explain_kept(db, &poll).await;
+    let nodes = explain(db, &poll, Plans::Kept.settings()).await;
     assert_eq!(months_sought(&nodes, what), MONTHS as usize, "{nodes:#?}");
-    let free = explain(db, &poll, "force_generic_plan").await;
+    let free = explain(db, &poll, &GENERIC).await;
     assert!(free.iter().any(|n| n["Node Type"] == "Seq Scan"), "free plans have become as good: {free:#?}");
     bed.finish().await;
 }
@@ -189,7 +184,9 @@ async fn one_plan_of_a_list_page_serves_all_values_and_reads_no_more_than_the_pa
         ("a customer", Narrow { customer_id: Some(1), state: 3, ..Narrow::default() }, 20.0),
         ("nobody", Narrow { customer_id: Some(2), ..Narrow::default() }, 0.0),
     ] {
-        let nodes = explain_kept(app.db(), &page_statement(DbBackend::Postgres, &narrow, rows)).await;
+        let nodes =
+            explain(app.db(), &page_statement(DbBackend::Postgres, &narrow, rows), Plans::Kept.settings())
+                .await;
         assert_eq!(nodes[0]["Actual Rows"].as_f64(), Some(found), "{what}: {nodes:#?}");
         let read: f64 = nodes
             .iter()

@@ -206,11 +206,9 @@ fn set_at_start(options: &mut ConnectOptions, schema: Option<&str>, plans: Plans
     if let Some(schema) = schema {
         sql += &format!("; SET search_path = \"{schema}\"");
     }
-    if plans != Plans::Free {
-        sql += "; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
-    }
-    if plans == Plans::Kept {
-        sql += "; SET plan_cache_mode = force_generic_plan";
+    for setting in plans.settings() {
+        sql += "; ";
+        sql += setting;
     }
     options.map_sqlx_postgres_pool_opts(move |pool| {
         let sql = sql.clone();

@@ -38,6 +38,23 @@ pub enum Plans {
     Kept,
 }
 
+impl Plans {
+    /// What a connection begins with, a statement each.
+    pub fn settings(self) -> &'static [&'static str] {
+        const KEPT: [&str; 4] = [
+            "SET enable_seqscan = off",
+            "SET enable_hashjoin = off",
+            "SET enable_mergejoin = off",
+            "SET plan_cache_mode = force_generic_plan",
+        ];
+        match self {
+            Self::Free => &[],
+            Self::ByKey => &KEPT[..3],
+            Self::Kept => &KEPT,
+        }
+    }
+}
+
 impl Default for DatabaseSettings {
     fn default() -> Self {
         Self {

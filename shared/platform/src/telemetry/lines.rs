@@ -24,9 +24,16 @@ pub(super) struct Lines(Arc<Shared>);
 
 struct Shared {
     /// Locked before `pending`, and over the write, which keeps the order.
-    output: Mutex<Box<dyn Write + Send>>,
+    output: Mutex<Output>,
     pending: Mutex<Pending>,
     filled: Condvar,
+}
+
+struct Output {
+    to: Box<dyn Write + Send>,
+    /// Changes places with what is pending, so that its memory serves again: it is filled by one thread and would be
+    /// freed by another, and fresh memory costs a page fault each time.
+    spare: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -40,7 +47,7 @@ impl Lines {
     /// Lines to `output`, with a thread of their own that writes them.
     pub fn start(output: Box<dyn Write + Send>) -> Self {
         let lines = Self(Arc::new(Shared {
-            output: Mutex::new(output),
+            output: Mutex::new(Output { to: output, spare: Vec::new() }),
             pending: Mutex::default(),
             filled: Condvar::new(),
         }));
@@ -76,8 +83,10 @@ impl Lines {
     /// A log that cannot be written is no reason to stop working.
     fn flush(&self) {
         let mut output = locked(&self.0.output);
-        let bytes = std::mem::take(&mut locked(&self.0.pending).bytes);
-        let _ = output.write_all(&bytes).and_then(|()| output.flush());
+        let Output { to, spare } = &mut *output;
+        std::mem::swap(spare, &mut locked(&self.0.pending).bytes);
+        let _ = to.write_all(spare).and_then(|()| to.flush());
+        spare.clear();
     }
 
     #[allow(clippy::disallowed_methods)] // a thread of its own, which has nothing else to do

@@ -30,6 +30,9 @@ pub struct Ctx {
     pub untold: Arc<Notify>,
     /// Workbooks read at a time.
     pub readers: Arc<Semaphore>,
+    /// Who may write rows of a workbook while it is read: one at a time, for that takes a connection beside those that
+    /// stage.
+    pub front: Arc<Semaphore>,
     /// Workbooks written at a time.
     pub writers: Arc<Semaphore>,
 }
@@ -83,6 +86,7 @@ pub async fn build(shared: &Shared) -> Result<Service, StartError> {
         imports: Arc::default(),
         untold: Arc::default(),
         readers: Arc::new(Semaphore::new(WORKBOOKS)),
+        front: Arc::new(Semaphore::new(1)),
         writers: Arc::new(Semaphore::new(WORKBOOKS)),
         platform,
     };

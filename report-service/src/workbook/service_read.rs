@@ -76,7 +76,8 @@ pub async fn take_in(
     let db = &ctx.platform.db;
     let Some(first) = batches.recv().await else { return Ok(db.write_tx().await?) };
     // SQLite has one writer: whoever reads a file does not keep it from others.
-    if db.is_postgres() {
+    let front = if db.is_postgres() { ctx.front.try_acquire().ok() } else { None };
+    if front.is_some() {
         let tx = db.write_tx().await?;
         match try_turn(&tx, import.report_id).await? {
             Turn::Mine => {

@@ -6,6 +6,7 @@
 //! are collected by what runs the process).
 
 mod context;
+mod json;
 mod lines;
 mod otlp;
 mod redact;
@@ -25,10 +26,15 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Level, Metadata, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt, registry::LookupSpan,
+    EnvFilter, Layer,
+    filter::{FilterFn, filter_fn},
+    fmt::{self, format::JsonFields},
+    layer::SubscriberExt,
+    registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
+use json::JsonLine;
 use lines::Lines;
 
 pub use context::{current_traceparent, new_traceparent, parent_from};
@@ -172,17 +178,8 @@ pub fn init(service_name: &str, s: &TelemetrySettings) -> TelemetryGuard {
     EXPORTING.store(provider.is_some(), Ordering::Relaxed);
     // Known from the start: an alert on its increase would miss the first loss otherwise.
     metrics::counter!("telemetry_spans_dropped_total").absolute(0);
-    let spans = provider.as_ref().map(|provider| {
-        tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("baodan"))
-            .with_filter(filter_fn(worth_a_trace))
-    });
     let lines = Lines::start(Box::new(std::io::stderr()));
-    let subscriber = tracing_subscriber::registry()
-        .with(log_layer(s.format, lines.clone()).with_filter(log))
-        .with(KeepSpans.with_filter(filter_fn(worth_a_trace)))
-        .with(spans);
-    let second = subscriber.try_init().is_err();
+    let second = subscriber(log, s.format, lines.clone(), provider.as_ref()).try_init().is_err();
     if second {
         tracing::debug!("another subscriber is installed already; this one is not used");
     }
@@ -195,20 +192,41 @@ pub fn init(service_name: &str, s: &TelemetrySettings) -> TelemetryGuard {
     TelemetryGuard { provider: Mutex::new(provider), lines: Some(lines) }
 }
 
+fn subscriber(
+    log: EnvFilter,
+    format: LogFormat,
+    lines: Lines,
+    provider: Option<&SdkTracerProvider>,
+) -> impl Subscriber + Send + Sync {
+    let spans = provider.map(|provider| {
+        tracing_opentelemetry::layer().with_tracer(provider.tracer("baodan")).with_filter(spans_from_info())
+    });
+    tracing_subscriber::registry()
+        .with(log_layer(format, lines).with_filter(log))
+        .with(KeepSpans.with_filter(spans_from_info()))
+        .with(spans)
+}
+
 fn log_layer<S>(format: LogFormat, lines: Lines) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let layer = fmt::layer().with_writer(lines);
     match format {
-        LogFormat::Json => layer.json().flatten_event(true).with_span_list(false).boxed(),
+        LogFormat::Json => layer.fmt_fields(JsonFields::new()).event_format(JsonLine).boxed(),
         // On a terminal the library decides about colour, which honours NO_COLOR.
         LogFormat::Pretty if std::io::stderr().is_terminal() => layer.boxed(),
         LogFormat::Pretty => layer.with_ansi(false).boxed(),
     }
 }
 
-/// Spans from info upward, whatever is logged; the exporter's own HTTP client would trace itself for ever.
+/// Spans from info upward, whatever is logged. Without its hint the level of the whole process would be trace, and every
+/// `trace!` of the frameworks would ask every filter.
+fn spans_from_info() -> FilterFn {
+    filter_fn(worth_a_trace as fn(&Metadata<'_>) -> bool).with_max_level_hint(LevelFilter::INFO)
+}
+
+/// From info upward, and not the exporter's own HTTP client, which would trace itself for ever.
 fn worth_a_trace(meta: &Metadata<'_>) -> bool {
     const OWN: [&str; 5] = ["opentelemetry", "hyper", "reqwest", "h2", "rustls"];
     let level: &Level = meta.level();
@@ -277,6 +295,23 @@ mod tests {
             "otlp_timeout_seconds = 0",
         ] {
             assert!(read(bad).unwrap().validate().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_logs_is_not_even_asked_for() {
+        let provider = SdkTracerProvider::builder().build();
+        for (log, asked) in [
+            ("debug", LevelFilter::DEBUG),
+            ("warn,sqlx=trace", LevelFilter::TRACE),
+            ("info", LevelFilter::INFO),
+            ("error", LevelFilter::INFO),
+        ] {
+            for provider in [None, Some(&provider)] {
+                let lines = Lines::start(Box::new(std::io::sink()));
+                let subscriber = subscriber(EnvFilter::new(log), LogFormat::Json, lines, provider);
+                assert_eq!(subscriber.max_level_hint(), Some(asked), "{log}, {provider:?}");
+            }
         }
     }
 

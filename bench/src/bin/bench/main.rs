@@ -130,7 +130,7 @@ async fn subjects(subjects: &[Subject], arguments: &Arguments) -> Result<(), Str
 async fn section(subject: &Subject, quick: bool) -> Result<Section, String> {
     match subject {
         Subject::Gateway => {
-            let (rounds, seconds) = if quick { (1, 2) } else { (5, 8) };
+            let (rounds, seconds) = if quick { (1, 2) } else { (15, 3) };
             gateway::run(&gateway::Plan { rounds, seconds }).await
         }
         Subject::Callbacks => {

@@ -143,9 +143,10 @@ impl Pool {
 impl Line {
     /// The connection used last, if it still lives; those before it may be closed for lack of use.
     fn take_kept(&self) -> Option<Connection> {
+        let now = Instant::now();
         let mut idle = self.idle.borrow_mut();
         while let Some(kept) = idle.pop_back() {
-            if kept.used.elapsed() < MAX_IDLE && kept.made.elapsed() < MAX_AGE && is_quiet(&kept.io) {
+            if now - kept.used < MAX_IDLE && now - kept.made < MAX_AGE && is_quiet(&kept.io) {
                 return Some(kept);
             }
         }

@@ -110,45 +110,31 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{self, Write},
-        sync::{Arc, Mutex},
-    };
+    use std::io;
 
     use tracing_log::log;
     use tracing_subscriber::{Layer, Registry, fmt, layer::SubscriberExt};
 
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use super::{super::page::Page, *};
 
     /// The lines that `work` logs in our format and in the library's, without their times.
     fn lines(work: impl Fn()) -> [Vec<Value>; 2] {
-        let written = |layer: Box<dyn Layer<Registry> + Send + Sync>, page: &Page| {
-            tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), &work);
-            let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
-            text.lines().map(without_time).collect()
+        let written = |format: fn(Page) -> Box<dyn Layer<Registry> + Send + Sync>| {
+            let page = Page::default();
+            let subscriber = tracing_subscriber::registry().with(format(page.clone()));
+            tracing::subscriber::with_default(subscriber, &work);
+            page.text().lines().map(without_time).collect()
         };
-        let (ours, library) = (Page::default(), Page::default());
-        let writer = |page: &Page| {
-            let page = page.clone();
-            move || page.clone()
-        };
-        let layer = fmt::layer().with_writer(writer(&ours));
-        let ours = written(layer.fmt_fields(JsonFields::new()).event_format(JsonLine).boxed(), &ours);
-        let layer = fmt::layer().with_writer(writer(&library));
-        [ours, written(layer.json().flatten_event(true).with_span_list(false).boxed(), &library)]
+        [
+            written(|page| {
+                let layer = fmt::layer().with_writer(move || page.clone());
+                layer.fmt_fields(JsonFields::new()).event_format(JsonLine).boxed()
+            }),
+            written(|page| {
+                let layer = fmt::layer().with_writer(move || page.clone());
+                layer.json().flatten_event(true).with_span_list(false).boxed()
+            }),
+        ]
     }
 
     fn without_time(line: &str) -> Value {

@@ -149,27 +149,7 @@ impl Write for Line<'_> {
 mod tests {
     use tracing_subscriber::layer::SubscriberExt;
 
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl Page {
-        fn text(&self) -> String {
-            String::from_utf8(locked(&self.0).clone()).unwrap()
-        }
-    }
-
-    impl Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            locked(&self.0).extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use super::{super::page::Page, *};
 
     fn logging(lines: &Lines, work: impl FnOnce()) {
         let layer =

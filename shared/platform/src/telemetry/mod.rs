@@ -9,6 +9,8 @@ mod context;
 mod json;
 mod lines;
 mod otlp;
+#[cfg(test)]
+mod page;
 mod redact;
 mod steps;
 
